@@ -1,0 +1,176 @@
+"""The seams: what the engine asks of its surroundings, and what it tells whoever listens.
+
+A **Runtime** is what threads and time are made of; a **Scheduler** is where activations run; an **Instrument** hears
+what happens. Production and simulation differ in the first two and in nothing else.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from routilux.engine.activation import Activation
+    from routilux.job_state import JobState
+
+__all__ = ["Instrument", "Lock", "Runtime", "Scheduler", "Thread", "Workers"]
+
+T = TypeVar("T")
+
+
+class Lock(Protocol):
+    """A mutual-exclusion lock: what ``threading.Lock()`` returns, or its simulated twin."""
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Take the lock, waiting up to ``timeout`` seconds (-1: for ever); False when it could not be had."""
+
+    def release(self) -> None:
+        """Give the lock back; any thread may."""
+
+    def __enter__(self) -> bool:
+        """Take the lock."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        """Give it back."""
+
+
+class Thread(Protocol):
+    """A started thread."""
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until the thread has ended, at most ``timeout`` seconds."""
+
+    def is_alive(self) -> bool:
+        """True until the thread has ended."""
+
+
+class Runtime(ABC):
+    """What threads and time are made of.
+
+    The thread pool, the timers and the completion of jobs are written once against these few calls, so that the code
+    most likely to hold a race is the code that gets simulated.
+    """
+
+    instruments: Sequence[object] = ()
+    """Listeners that every flow on this runtime gets beside its own."""
+
+    point: Callable[[str], None] | None = None
+    """Called with a word for what comes next, before each step on shared state that no lock guards: where a simulator
+    may switch to another thread. None in production, where the operating system does as it likes."""
+
+    @abstractmethod
+    def lock(self) -> Lock:
+        """Make an unlocked lock."""
+
+    @abstractmethod
+    def monotonic_ns(self) -> int:
+        """Nanoseconds on a clock that never goes back; its zero means nothing."""
+
+    @abstractmethod
+    def wall_time(self) -> float:
+        """Seconds since 1970, as ``time.time()``."""
+
+    @abstractmethod
+    def start_thread(self, target: Callable[[], None], name: str) -> Thread:
+        """Run ``target`` in a new daemon thread.
+
+        Raises:
+            RuntimeError: The system has no more threads to give.
+        """
+
+    @abstractmethod
+    def new_id(self, prefix: str) -> str:
+        """Make an identifier starting with ``prefix`` that no other process makes."""
+
+    @abstractmethod
+    def at_exit(self, callback: Callable[[], object]) -> None:
+        """Call the bound method ``callback`` when the program ends, without keeping its object alive until then."""
+
+
+class Workers(ABC):
+    """The workers that one flow has on a scheduler, and the FIFO queue before them."""
+
+    @abstractmethod
+    def submit(self, activations: Sequence[Activation]) -> None:
+        """Queue ``activations`` in their order."""
+
+    @abstractmethod
+    def resize(self, max_workers: int) -> None:
+        """Run at most ``max_workers`` activations at a time from now on; what runs goes on."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let each worker end as soon as the queue is empty."""
+
+    @abstractmethod
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait until all workers have ended, at most ``timeout`` seconds; True when they have."""
+
+
+class Scheduler(ABC):
+    """Where activations run."""
+
+    @property
+    @abstractmethod
+    def runtime(self) -> Runtime:
+        """The runtime that this scheduler's threads, locks and clocks come from."""
+
+    @abstractmethod
+    def open(self, run: Callable[[Activation], None], *, name: str, max_workers: int) -> Workers:
+        """Make the workers for one flow.
+
+        Args:
+            run: Called in a worker with each activation in turn; it does not raise.
+            name: What the workers' names start with.
+            max_workers: The most activations that run at a time.
+        """
+
+    def enter(self, call: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+        """Do one blocking operation of a caller's (execute, wait, shutdown) in this scheduler's world.
+
+        On real threads that is simply the call.
+        """
+        return call(*args, **kwargs)
+
+
+class Instrument:
+    """Hears what the engine does. Every method is optional: any object with some of them will do.
+
+    The calls come from whichever thread the thing happens in. A method that raises is not called again; the failure is
+    logged once on the logger ``routilux``.
+    """
+
+    def job_start(self, job: JobState) -> None:
+        """A job begins."""
+
+    def job_end(self, job: JobState) -> None:
+        """Nothing of the job is queued, running or waiting to be retried; ``job.status`` is final."""
+
+    def emit(self, job: JobState, routine_id: str, event: str, data: dict[str, Any], targets: int) -> None:
+        """A routine emitted an event that ``targets`` connected slots will get."""
+
+    def activation_start(self, activation: Activation) -> None:
+        """A handler is about to be called."""
+
+    def activation_end(self, activation: Activation, status: str, error: BaseException | None) -> None:
+        """A handler has returned or raised; ``status`` is the outcome after the error strategy has spoken."""
+
+    def activation_retry(self, activation: Activation, error: BaseException, delay: float) -> None:
+        """A failed activation will be tried again ``delay`` seconds from now."""
+
+    def activation_drop(self, activation: Activation, reason: str) -> None:
+        """A queued or delayed activation will never run."""
+
+
+def hook_names() -> Iterable[str]:
+    """The names of the methods that an instrument may have."""
+    return [name for name, value in vars(Instrument).items() if callable(value) and not name.startswith("_")]

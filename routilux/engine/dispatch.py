@@ -1,0 +1,436 @@
+"""The engine of one flow: starts jobs, runs activations, keeps the books, acts on errors.
+
+Knows a graph, a scheduler's workers, timers and the jobs under way; knows neither the Flow that users hold (a job's
+account does, while it runs) nor what threads and time are made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from routilux.engine import context
+from routilux.engine.accounting import JobAccount, Waiter
+from routilux.engine.activation import Activation
+from routilux.engine.instrumentation import Hooks
+from routilux.engine.policy import Action, decide
+from routilux.engine.routing import rename
+from routilux.exceptions import FlowShutdownError, WouldDeadlockError
+from routilux.schedulers.thread_pool import ThreadPool
+from routilux.schedulers.timers import Timers
+
+if TYPE_CHECKING:
+    from routilux.abc import Runtime, Scheduler, Workers
+    from routilux.engine.routing import Graph, Route, Target
+    from routilux.error_handler import ErrorHandler
+    from routilux.execution_tracker import ExecutionTracker
+    from routilux.flow import Flow
+    from routilux.job_state import JobState
+    from routilux.routine import Routine
+
+__all__ = ["Engine"]
+
+Progress = Callable[[int, int, str], object]
+
+
+class Engine:
+    """Runs the jobs of one flow in one world.
+
+    Args:
+        name: The flow's id, for thread names and messages.
+        graph: The flow's routines and connections.
+        scheduler: Where concurrent activations run.
+        runtime: The world that the engine lives in.
+        tracker: Is told of jobs that begin and end.
+
+    Attributes:
+        error_handler: The flow's own, for routines that have none.
+    """
+
+    def __init__(
+        self, name: str, graph: Graph, scheduler: Scheduler, runtime: Runtime, tracker: ExecutionTracker
+    ) -> None:
+        self.runtime = runtime
+        self.error_handler: ErrorHandler | None = None
+        self._name = name
+        self._graph = graph
+        self._scheduler = scheduler
+        self._tracker = tracker
+        self._now = runtime.monotonic_ns
+        self._point = runtime.point
+        self._lock = runtime.lock()
+        self._timers = Timers(runtime, f"{name}-timer")
+        self._pool: Workers | None = None
+        self._pool_size = 0
+        self._live: dict[str, JobAccount] = {}
+        self._closing = False
+        runtime.at_exit(self.finish_at_exit)
+
+    # Starting
+
+    def start(
+        self,
+        flow: Flow,
+        job: JobState,
+        entry: Target,
+        data: dict[str, Any],
+        *,
+        workers: int | None,
+        timeout: float | None,
+        instruments: Iterable[object],
+    ) -> None:
+        """Begin a job with one activation of ``entry``.
+
+        Args:
+            flow: Kept alive until the job has ended.
+            job: A fresh job state.
+            entry: Where the job begins.
+            data: What the entry's handler gets.
+            workers: At most so many activations at a time, on the scheduler; None: run the job to its end here.
+            timeout: Seconds until the job is failed; None: never.
+            instruments: Listeners for this job, beside the runtime's.
+
+        Raises:
+            FlowShutdownError: The flow was shut down.
+        """
+        lane = self._lane(workers)
+        account = JobAccount(self, flow, job, lane, Hooks.of([*self.runtime.instruments, *instruments]))
+        job._account = account  # noqa: SLF001 - the two halves of a job
+        job._known = tuple(self._graph.nodes)  # noqa: SLF001
+        with self._lock:
+            if self._closing:
+                raise FlowShutdownError(f"flow {self._name!r} was shut down; make a new one to execute again")
+            self._live[job.job_id] = account
+        self._tracker.job_started(job)
+        job.status = "running"
+        if account.hooks is not None:
+            account.hooks.call("job_start", job)
+        if timeout is not None:
+            due = self._now() + round(timeout * 1e9)
+            account.deadline = self._timers.call_at(due, self._expire, account, timeout)
+        try:
+            self._enqueue(account, [Activation(account, entry, data, next(account.numbers))])
+        except RuntimeError as error:
+            # The system gave no thread: the job has failed, and the caller hears of it.
+            self._abandon(account, error)
+            raise
+        if workers is None:
+            self._run_here(account)
+
+    def _lane(self, workers: int | None) -> Workers:
+        if workers is None:
+            return ThreadPool(self.runtime, self.run, self._name, 1, threads=False)
+        with self._lock:
+            if self._pool is None:
+                self._pool = self._scheduler.open(self.run, name=self._name, max_workers=workers)
+            elif self._pool_size != workers:
+                self._pool.resize(workers)
+            self._pool_size = workers
+            return self._pool
+
+    def _run_here(self, account: JobAccount) -> None:
+        lane = account.lane
+        assert isinstance(lane, ThreadPool)  # noqa: S101 - made by _lane just before
+        try:
+            lane.work()
+        except BaseException as error:
+            # Ctrl-C between two handlers: the job must not stay "running" for those who wait for it elsewhere.
+            self._abandon(account, error)
+            raise
+        failure = account.job.error
+        if failure is not None and not isinstance(failure, Exception):
+            raise failure
+
+    def _abandon(self, account: JobAccount, error: BaseException) -> None:
+        self._close(account, "failed", error)
+        account.pending.clear()
+        self._drained(account)
+
+    def resize(self, max_workers: int) -> None:
+        """Change how many activations run at a time."""
+        with self._lock:
+            self._pool_size = max_workers
+            if self._pool is not None:
+                self._pool.resize(max_workers)
+
+    # The life of an activation
+
+    def node_of(self, routine: Routine) -> Any:
+        """The node of a routine, or None."""
+        return self._graph.node_of(routine)
+
+    def emit(
+        self, account: JobAccount, source_id: str, event: str, data: dict[str, Any], routes: tuple[Route, ...]
+    ) -> None:
+        """Queue one activation a route, for the job of ``account``."""
+        numbers = account.numbers
+        fresh = [
+            Activation(account, route.target, rename(data, route.mapping) if route.mapping else data, next(numbers))
+            for route in routes
+        ]
+        journal = account.job._journal  # noqa: SLF001
+        journal.write((self._now(), "event", source_id, event, data))
+        journal.relieve()
+        if account.hooks is not None:
+            account.hooks.call("emit", account.job, source_id, event, data, len(fresh))
+        self._enqueue(account, fresh)
+
+    def _enqueue(self, account: JobAccount, activations: list[Activation]) -> None:
+        point = self._point
+        if point is not None:
+            point("emit")
+        account.pending.update(activations)
+        queued = account.queued
+        for activation in activations:
+            queued[activation] = None
+        if point is not None:
+            point("gate")
+        if account.closed:
+            self._drop_queued(account)
+        elif activations:
+            account.lane.submit(activations)
+
+    def run(self, activation: Activation) -> None:
+        """Run one activation in the calling thread, and settle what follows from it. Never raises."""
+        account = activation.account
+        if self._point is not None:
+            self._point("start")
+        if account.queued.pop(activation, self) is self:
+            return  # whoever closed the job has it
+        target = activation.target
+        account.job.current_routine_id = target.node.routine_id
+        hooks = account.hooks
+        if hooks is not None:
+            hooks.call("activation_start", activation)
+        token = context.active.set(activation)
+        began = self._now()
+        try:
+            if target.merges and not activation.merged:
+                activation.data = account.gathered(target).merge(target.slot.merge_strategy, activation.data)
+                activation.merged = True
+            target.call(activation.data)
+        except BaseException as error:  # noqa: BLE001 - the error strategy decides, and nothing is lost
+            self._failed(activation, error, began)
+        else:
+            self._settle(activation, "completed", None, began)
+        finally:
+            context.active.reset(token)
+
+    def _settle(self, activation: Activation, status: str, error: BaseException | None, began: int) -> None:
+        """Enter an activation's end in the books, and finish the job if it was the last."""
+        account = activation.account
+        ended = self._now()
+        target = activation.target
+        name = "late" if account.expired else status
+        if account.hooks is not None:
+            account.hooks.call("activation_end", activation, name, error)
+        row = (target.slot.name, activation.attempt, ended - began, _words(error), status)
+        journal = account.job._journal  # noqa: SLF001
+        journal.write((ended, "activation", target.node.routine_id, name, row))
+        journal.relieve()
+        if self._point is not None:
+            self._point("end")
+        account.pending.discard(activation)
+        if account.watchers:
+            account.notify()
+        if not account.pending:
+            self._drained(account)
+
+    def _failed(self, activation: Activation, error: BaseException, began: int) -> None:
+        handler = activation.target.node.error_handler() or self.error_handler
+        decision = decide(handler, error, activation.attempt)
+        if decision.action is Action.RETRY and handler is not None:
+            if self._retry(activation, handler, error, decision.delay, began):
+                return
+            self._settle(activation, Action.STOP.value, error, began)
+            return
+        if decision.action is Action.STOP:
+            self._close(activation.account, "failed", error)
+        self._settle(activation, decision.action.value, error, began)
+
+    def _retry(
+        self, activation: Activation, handler: ErrorHandler, error: BaseException, delay: float, began: int
+    ) -> bool:
+        """Put the next attempt on the timer; False when the job takes nothing more."""
+        account = activation.account
+        ended = self._now()
+        again = activation.again()
+        with account.lock:
+            if account.closed:
+                return False
+            account.count_retry_locked(handler)
+            account.pending.add(again)
+            account.delayed[again] = self._timers.call_at(ended + round(delay * 1e9), self._retry_due, again)
+        handler._last_retry_count = activation.attempt  # noqa: SLF001 - a mirror that nothing decides by
+        row = (activation.slot, activation.attempt, ended - began, _words(error))
+        account.job._journal.write((ended, "activation", activation.routine_id, "retry", row))  # noqa: SLF001
+        if account.hooks is not None:
+            account.hooks.call("activation_retry", activation, error, delay)
+        account.pending.discard(activation)
+        return True
+
+    def _retry_due(self, activation: Activation) -> None:
+        account = activation.account
+        with account.lock:
+            wanted = account.delayed.pop(activation, None) is not None
+        if wanted:
+            self._enqueue(account, [activation])
+
+    # Ending
+
+    def _expire(self, account: JobAccount, timeout: float) -> None:
+        error = TimeoutError(f"job {account.job.job_id} of flow {self._name!r} did not end within {timeout} s")
+        self._close(account, "failed", error, expired=True)
+
+    def _close(self, account: JobAccount, status: str, error: BaseException | None, expired: bool = False) -> bool:
+        """Give the job a final status, and drop what has not started; False if it had one."""
+        with account.lock:
+            if not account.close_locked(status, error):
+                return False
+            account.expired = expired
+            delayed, account.delayed = account.delayed, {}
+        for timer in delayed.values():
+            self._timers.cancel(timer)
+        self._drop(account, list(delayed))
+        self._drop_queued(account)
+        return True
+
+    def _drop_queued(self, account: JobAccount) -> None:
+        if self._point is not None:
+            self._point("drop")
+        self._drop(account, account.take_queued())
+
+    def _drop(self, account: JobAccount, activations: list[Activation]) -> None:
+        """Take activations that will never run off the books."""
+        now = self._now()
+        for activation in activations:
+            row = (activation.slot, activation.attempt, 0, None)
+            account.job._journal.write((now, "activation", activation.routine_id, "dropped", row))  # noqa: SLF001
+            if account.hooks is not None:
+                account.hooks.call("activation_drop", activation, f"the job has {account.job.status}")
+        account.pending.difference_update(activations)
+        if not account.pending:
+            self._drained(account)
+
+    def _drained(self, account: JobAccount) -> None:
+        """Finish the job, unless there is more to come after all; called by whoever sees nothing pending."""
+        with account.lock:
+            if not account.drain_locked():
+                return
+        job = account.job
+        if account.deadline is not None:
+            self._timers.cancel(account.deadline)
+        if account.hooks is not None:
+            account.hooks.call("job_end", job)
+        self._tracker.job_ended(job)
+        with self._lock:
+            self._live.pop(job.job_id, None)
+            idle = self._closing and not self._live
+        if idle:
+            self._close_down()
+        flow = account.flow
+        with account.lock:
+            account.flow = None
+            account.announce_locked()
+        if account.lane is not self._pool:
+            account.lane.close()
+        # The flow may die with this reference; no lock is held here.
+        del flow
+
+    # Waiting and shutting down
+
+    def wait(self, account: JobAccount, timeout: float | None, progress: Progress | None = None) -> bool:
+        """Wait until the job is over, at most ``timeout`` seconds; True when it is.
+
+        Raises:
+            WouldDeadlockError: The calling handler is part of that very job.
+        """
+        self._refuse_own_job(account)
+        deadline = None if timeout is None else self._now() + round(timeout * 1e9)
+        waiter = Waiter(self.runtime)
+        with account.lock:
+            over = account.over
+            if not over:
+                account.enlist_locked(waiter, every_end=progress is not None)
+        while not over:
+            if progress is not None:
+                _report(account, progress)
+            news = waiter.park(self._left(deadline))
+            with account.lock:
+                over = account.over
+                waiter.rearm_locked()
+                if over or not news:
+                    account.dismiss_locked(waiter)
+                    break
+        if progress is not None:
+            _report(account, progress)
+        return over
+
+    def wait_all(self, timeout: float | None) -> bool:
+        """Wait until every job begun so far is over, at most ``timeout`` seconds in all."""
+        deadline = None if timeout is None else self._now() + round(timeout * 1e9)
+        with self._lock:
+            accounts = list(self._live.values())
+        return all(self.wait(account, self._left(deadline)) for account in accounts)
+
+    def _left(self, deadline: int | None) -> float | None:
+        return None if deadline is None else max(0, deadline - self._now()) / 1e9
+
+    def shutdown(self, wait: bool, timeout: float | None) -> bool:
+        """Take no new jobs; let those under way go on to their end, then let all threads end.
+
+        Returns:
+            True when nothing is left running; always False without ``wait`` unless there was nothing.
+
+        Raises:
+            WouldDeadlockError: With ``wait``, called by a handler of one of the flow's own jobs.
+        """
+        if wait:
+            self._refuse_own_job(None)
+        deadline = None if timeout is None else self._now() + round(timeout * 1e9)
+        with self._lock:
+            self._closing = True
+            idle = not self._live
+        if idle:
+            self._close_down()
+        if not wait:
+            return idle
+        if not self.wait_all(self._left(deadline)):
+            return False
+        with self._lock:
+            pool = self._pool
+        ended = pool is None or pool.join(self._left(deadline))
+        return self._timers.join(self._left(deadline)) and ended
+
+    def _refuse_own_job(self, account: JobAccount | None) -> None:
+        activation = context.current()
+        if activation is None or activation.account.engine is not self:
+            return
+        if account is None or activation.account is account:
+            raise WouldDeadlockError(
+                f"a handler of job {activation.job.job_id} cannot wait for that job to end; "
+                "return from the handler, and wait outside it"
+            )
+
+    def _close_down(self) -> None:
+        if self._pool is not None:
+            self._pool.close()
+        self._timers.close()
+
+    def dispose(self) -> None:
+        """Let all threads end; for a flow that was dropped. Takes no lock: a finalizer calls it."""
+        self._closing = True
+        self._close_down()
+
+    def finish_at_exit(self) -> None:
+        """Let concurrent jobs end before the interpreter does, as ``concurrent.futures`` does."""
+        self.shutdown(wait=True, timeout=None)
+
+
+def _words(error: BaseException | None) -> str | None:
+    return None if error is None else f"{type(error).__name__}: {error}"
+
+
+def _report(account: JobAccount, progress: Progress) -> None:
+    running = len(account.running())
+    progress(max(0, len(account.pending) - running), running, account.job.status)

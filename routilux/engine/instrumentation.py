@@ -1,0 +1,52 @@
+"""Fans out to instruments; pays nothing for hooks that none of them has, and disables one that raises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from routilux.abc import hook_names
+
+__all__ = ["Hooks"]
+
+_NAMES = tuple(hook_names())
+
+
+class Hooks:
+    """The hooks of some instruments, by name."""
+
+    __slots__ = ("_table",)
+
+    def __init__(self, instruments: Iterable[object]) -> None:
+        self._table: dict[str, list[Any]] = {name: [] for name in _NAMES}
+        for instrument in instruments:
+            for name in _NAMES:
+                method = getattr(instrument, name, None)
+                if callable(method):
+                    self._table[name].append(method)
+
+    @classmethod
+    def of(cls, instruments: Iterable[object]) -> Hooks | None:
+        """The hooks of ``instruments``, or None when there are none to call."""
+        hooks = cls(instruments)
+        return hooks if any(hooks._table.values()) else None
+
+    def call(self, name: str, *args: Any) -> None:
+        """Call the hook ``name`` of every instrument that has it."""
+        methods = self._table[name]
+        for method in tuple(methods):
+            try:
+                method(*args)
+            except Exception as error:  # noqa: BLE001 - an observer must not break what it observes
+                if method in methods:
+                    methods.remove(method)
+                _complain(name, method, error)
+
+
+def _complain(name: str, method: Any, error: Exception) -> None:
+    import logging  # noqa: PLC0415 - only when something is wrong: importing it costs more than routilux does
+
+    owner = getattr(method, "__self__", method)
+    logging.getLogger("routilux").error(
+        "instrument %r raised %r in %s() and will not be called for it again", owner, error, name, exc_info=error
+    )

@@ -1,0 +1,63 @@
+"""How a slot combines what arrives with what arrived before, within one job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from routilux.exceptions import UnknownNameError
+
+if TYPE_CHECKING:
+    from routilux.abc import Lock
+
+__all__ = ["Gathered", "Merge", "MergeStrategy", "check_strategy"]
+
+Merge = Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]
+MergeStrategy = str | Merge
+
+NAMED = ("append", "override")
+
+
+def check_strategy(strategy: object) -> None:
+    """Refuse what is neither a strategy's name nor a function.
+
+    Raises:
+        ValueError: An unknown name.
+        TypeError: Something else that cannot be called.
+    """
+    if isinstance(strategy, str):
+        if strategy not in NAMED:
+            raise UnknownNameError("merge strategy", strategy, NAMED, hint="or give a function (old, new) -> merged")
+    elif not callable(strategy):
+        raise TypeError(f"merge_strategy must be 'override', 'append' or a function (old, new), not {strategy!r}")
+
+
+class Gathered:
+    """What one slot has gathered in one job.
+
+    A lock of its own makes merging atomic, and lets a merge function take its time, or use the job's shared data,
+    without standing in anybody else's way.
+    """
+
+    __slots__ = ("_lock", "_value")
+
+    def __init__(self, lock: Lock) -> None:
+        self._lock = lock
+        self._value: dict[str, Any] = {}
+
+    def merge(self, strategy: MergeStrategy, new: dict[str, Any]) -> dict[str, Any]:
+        """Merge ``new`` in; return a snapshot that the caller may change.
+
+        Raises:
+            TypeError: A merge function returned something else than a dictionary. Nothing is merged then.
+        """
+        with self._lock:
+            if callable(strategy):
+                merged = strategy(dict(self._value), dict(new))
+                if not isinstance(merged, dict):
+                    raise TypeError(f"merge function {strategy!r} must return a dict, not {merged!r}")
+                self._value = merged
+                return dict(merged)
+            for key, value in new.items():
+                self._value.setdefault(key, []).append(value)
+            return {key: values.copy() for key, values in self._value.items()}

@@ -1,0 +1,106 @@
+"""What routilux raises of its own.
+
+::
+
+    Exception
+    └── RoutiluxError
+        ├── UnknownNameError      (also ValueError)    a routine, event, slot, strategy … that is not there
+        ├── DuplicateNameError    (also ValueError)    a name or connection that is there already
+        ├── HandlerArgumentError  (also TypeError)     an event's data does not fit the handler's parameters
+        ├── FlowShutdownError     (also RuntimeError)  work handed to a flow that was shut down
+        ├── WouldDeadlockError    (also RuntimeError)  a handler waits for the job that it is part of
+        └── SerializationError    (also ValueError)    something that cannot be stored, or a document that cannot be read
+
+Each also derives from the built-in class that a caller would guess, so ``except ValueError`` goes on working.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = [
+    "DuplicateNameError",
+    "FlowShutdownError",
+    "HandlerArgumentError",
+    "RoutiluxError",
+    "SerializationError",
+    "UnknownNameError",
+    "WouldDeadlockError",
+]
+
+
+class RoutiluxError(Exception):
+    """The root of routilux's own exceptions."""
+
+
+class UnknownNameError(RoutiluxError, ValueError):
+    """A name that was looked up is not among those that exist.
+
+    Args:
+        kind: What was looked for: "routine", "event", "slot", "execution strategy" …
+        name: The name that was given.
+        allowed: The names that would have been right.
+        owner: Where it was looked for, e.g. ``"flow 'orders'"``.
+        hint: What to do about it, where there is more to say than choosing another name.
+    """
+
+    def __init__(
+        self, kind: str, name: object, allowed: Iterable[str], owner: str = "", hint: str = ""
+    ) -> None:
+        """Word the message from its parts."""
+        self.kind = kind
+        self.name = name
+        self.allowed = sorted(allowed)
+        place = f" in {owner}" if owner else ""
+        choices = ", ".join(repr(item) for item in self.allowed) or "none"
+        message = f"unknown {kind} {name!r}{place}; there are: {choices}"
+        super().__init__(f"{message}; {hint}" if hint else message)
+
+
+class DuplicateNameError(RoutiluxError, ValueError):
+    """A name or a connection is defined a second time."""
+
+
+class HandlerArgumentError(RoutiluxError, TypeError):
+    """An event's data does not hold what the handler cannot do without.
+
+    Args:
+        handler: The handler's name.
+        missing: Names of its required parameters that the data lacks.
+        given: The keys that the data has.
+    """
+
+    def __init__(self, handler: str, missing: Iterable[str], given: Iterable[str]) -> None:
+        """Word the message from its parts."""
+        self.handler = handler
+        self.missing = sorted(missing)
+        self.given = sorted(given)
+        wanted = ", ".join(repr(name) for name in self.missing)
+        had = ", ".join(repr(name) for name in self.given) or "nothing"
+        super().__init__(
+            f"handler {handler!r} needs {wanted}, but the event carries {had}; "
+            "emit it, rename with connect(param_mapping=...), or give the parameter a default"
+        )
+
+
+class FlowShutdownError(RoutiluxError, RuntimeError):
+    """The flow was shut down and takes no new work."""
+
+
+class WouldDeadlockError(RoutiluxError, RuntimeError):
+    """A handler waits for its own job to end, which cannot happen before the handler does."""
+
+
+class SerializationError(RoutiluxError, ValueError):
+    """Something cannot be stored, or a stored document cannot be read.
+
+    Args:
+        place: Where in the flow or document, e.g. ``"routine 'fetcher', config 'delay'"``.
+        problem: What is wrong there, and what would be right.
+    """
+
+    def __init__(self, place: str, problem: str) -> None:
+        """Word the message from its parts."""
+        self.place = place
+        self.problem = problem
+        super().__init__(f"{place}: {problem}")

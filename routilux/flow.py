@@ -1,0 +1,451 @@
+"""A workflow: routines, the connections between them, and how jobs of it are run."""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from types import TracebackType
+from typing import Any
+
+from routilux import runtime as runtimes
+from routilux import serialization
+from routilux.abc import Runtime, Scheduler
+from routilux.connection import Connection
+from routilux.engine.dispatch import Engine, Progress
+from routilux.engine.routing import Graph, Route
+from routilux.error_handler import ErrorHandler
+from routilux.exceptions import DuplicateNameError, UnknownNameError
+from routilux.execution_tracker import ExecutionTracker
+from routilux.job_state import JobState
+from routilux.routine import Routine, check_error_handler
+from routilux.schedulers.thread_pool import ThreadPoolScheduler
+
+__all__ = ["Flow"]
+
+STRATEGIES = ("concurrent", "sequential")
+ENTRY_SLOT = "trigger"
+
+
+class Flow:
+    """Routines wired into a workflow, and the means to run it.
+
+    Args:
+        flow_id: Made up when not given.
+        execution_strategy: ``"sequential"``: `execute` runs a job to its end in the calling thread, one activation at a
+            time, in queue order. ``"concurrent"``: it returns at once, and up to ``max_workers`` activations run at a
+            time.
+        max_workers: The most activations that a concurrent flow runs at a time.
+        execution_timeout: Seconds after which a job is failed with TimeoutError; None: never.
+        scheduler: Where activations run; a thread pool when not given.
+        instruments: Listeners, see `routilux.abc.Instrument`.
+
+    Raises:
+        ValueError: An unknown strategy, or a figure out of range.
+    """
+
+    def __init__(
+        self,
+        flow_id: str | None = None,
+        execution_strategy: str = "sequential",
+        max_workers: int = 5,
+        execution_timeout: float | None = 300.0,
+        scheduler: Scheduler | None = None,
+        instruments: Iterable[object] = (),
+    ) -> None:
+        self.flow_id = flow_id or runtimes.current().new_id("flow")
+        self._strategy = _strategy(execution_strategy)
+        self._configured_workers = _workers(max_workers)
+        self.execution_timeout = _seconds("execution_timeout", execution_timeout)
+        if scheduler is not None and not isinstance(scheduler, Scheduler):
+            raise TypeError(f"scheduler must be a routilux.abc.Scheduler, not {scheduler!r}")
+        self._scheduler = scheduler or ThreadPoolScheduler()
+        self._instruments = tuple(instruments)
+        self._error_handler: ErrorHandler | None = None
+        self._graph = Graph()
+        self._connections: dict[tuple[str, str, str, str], Connection] = {}
+        self._routines = RoutineTable(self)
+        self._engine: Engine | None = None
+        self._engines: dict[Runtime, Engine] = {}
+        self.execution_tracker = ExecutionTracker(self.flow_id)
+
+    # Wiring
+
+    @property
+    def routines(self) -> RoutineTable:
+        """Routines by id. Assigning to an id replaces the routine there and keeps its connections."""
+        return self._routines
+
+    @property
+    def connections(self) -> list[Connection]:
+        """All connections, in the order in which they were made."""
+        return list(self._connections.values())
+
+    def add_routine(self, routine: Routine, routine_id: str | None = None) -> str:
+        """Put a routine into the flow and return its id, made up from its class when not given.
+
+        Raises:
+            TypeError: Not a Routine.
+            ValueError: The id is taken, or the routine is in the flow already.
+        """
+        if routine_id is None:
+            base = type(routine).__name__.lower()
+            routine_id = base
+            count = 1
+            while routine_id in self._graph.nodes:
+                count += 1
+                routine_id = f"{base}_{count}"
+        elif routine_id in self._graph.nodes:
+            raise DuplicateNameError(f"flow {self.flow_id!r} has a routine {routine_id!r} already; choose another id")
+        self._routines[routine_id] = routine
+        return routine_id
+
+    def connect(
+        self,
+        source: str,
+        event: str,
+        target: str,
+        slot: str,
+        param_mapping: Mapping[str, str] | None = None,
+    ) -> Connection:
+        """Send what routine ``source`` emits as ``event`` to ``slot`` of routine ``target``.
+
+        Args:
+            source: Id of the emitting routine.
+            event: One of its events.
+            target: Id of the receiving routine.
+            slot: One of its slots.
+            param_mapping: ``{name in the event: name in the slot}`` for data to rename.
+
+        Raises:
+            ValueError: An unknown routine, event or slot; or the two are connected already.
+        """
+        connection = Connection(source, event, target, slot, param_mapping)
+        if connection.key in self._connections:
+            raise DuplicateNameError(f"{source}.{event} and {target}.{slot} are connected already in {self!r}")
+        self._route(connection)
+        self._connections[connection.key] = connection
+        return connection
+
+    def _route(self, connection: Connection) -> None:
+        """Put a connection where emits find it."""
+        source = self._node(connection.source_id)
+        target = self._node(connection.target_id)
+        event = source.routine.get_event(connection.event)
+        if event is None:
+            owner = f"routine {connection.source_id!r}"
+            raise UnknownNameError("event", connection.event, source.routine.events, owner)
+        slot = target.routine.get_slot(connection.slot)
+        if slot is None:
+            owner = f"routine {connection.target_id!r}"
+            raise UnknownNameError("slot", connection.slot, target.routine.slots, owner)
+        route = Route(target.target(slot), connection.param_mapping)
+        source.outgoing[connection.event] = (*source.outgoing.get(connection.event, ()), route)
+        event.connect(slot, connection.param_mapping)
+
+    def _node(self, routine_id: str) -> Any:
+        try:
+            return self._graph.nodes[routine_id]
+        except (KeyError, TypeError):
+            raise UnknownNameError(
+                "routine", routine_id, self._graph.nodes, f"flow {self.flow_id!r}", "add it with add_routine()"
+            ) from None
+
+    def _place(self, routine_id: str, routine: Routine) -> None:
+        """Put ``routine`` at ``routine_id`` and route its connections anew; change nothing if they do not fit."""
+        if not isinstance(routine, Routine):
+            raise TypeError(f"a flow holds Routine objects, not {routine!r}")
+        if not isinstance(routine_id, str) or not routine_id:
+            raise ValueError(f"a routine's id must be a non-empty string, not {routine_id!r}")
+        existing = self._graph.node_of(routine)
+        if existing is not None:
+            if existing.routine_id == routine_id:
+                return
+            raise DuplicateNameError(f"{routine!r} is in flow {self.flow_id!r} already, as {existing.routine_id!r}")
+        touching = [c for c in self._connections.values() if routine_id in (c.source_id, c.target_id)]
+        for connection in touching:
+            if connection.source_id == routine_id and routine.get_event(connection.event) is None:
+                raise UnknownNameError("event", connection.event, routine.events, repr(routine), f"{connection} needs it")
+            if connection.target_id == routine_id and routine.get_slot(connection.slot) is None:
+                raise UnknownNameError("slot", connection.slot, routine.slots, repr(routine), f"{connection} needs it")
+        for connection in touching:
+            self._unroute(connection)
+        self._graph.place(routine_id, routine)
+        for connection in touching:
+            self._route(connection)
+
+    def _unroute(self, connection: Connection) -> None:
+        source, target = self._node(connection.source_id), self._node(connection.target_id)
+        slot = target.routine.get_slot(connection.slot)
+        routes = source.outgoing[connection.event]
+        source.outgoing[connection.event] = tuple(r for r in routes if r.target is not target.target(slot))
+        source.routine.get_event(connection.event).disconnect(slot)
+
+    # Running
+
+    @property
+    def execution_strategy(self) -> str:
+        """``"sequential"`` or ``"concurrent"``: how `execute` runs jobs."""
+        return self._strategy
+
+    @property
+    def max_workers(self) -> int:
+        """The most activations that run at a time: 1 unless the strategy is concurrent."""
+        return self._configured_workers if self._strategy == "concurrent" else 1
+
+    @property
+    def configured_workers(self) -> int:
+        """What ``max_workers`` is whenever the strategy is concurrent."""
+        return self._configured_workers
+
+    @property
+    def error_handler(self) -> ErrorHandler | None:
+        """The handler for routines that have none of their own."""
+        return self._error_handler
+
+    def set_error_handler(self, error_handler: ErrorHandler | None) -> None:
+        """Handle errors of routines that have no handler of their own by ``error_handler``; None: STOP."""
+        self._error_handler = check_error_handler(error_handler)
+        if self._engine is not None:
+            self._engine.error_handler = self._error_handler
+
+    def set_execution_strategy(self, strategy: str, max_workers: int | None = None) -> None:
+        """Change how jobs are run.
+
+        Jobs under way keep every task: concurrent ones go on with ``max_workers`` at a time from now on (one, if the
+        strategy is sequential now).
+
+        Raises:
+            ValueError: An unknown strategy, or ``max_workers`` is not a number from 1 up. Nothing changes then.
+        """
+        workers = self._configured_workers if max_workers is None else _workers(max_workers)
+        self._strategy = _strategy(strategy)
+        self._configured_workers = workers
+        if self._engine is not None:
+            self._scheduler.enter(self._engine.resize, self.max_workers)
+
+    def execute(
+        self,
+        entry_routine_id: str,
+        entry_params: Mapping[str, Any] | None = None,
+        execution_strategy: str | None = None,
+        timeout: float | None = None,
+    ) -> JobState:
+        """Run a job, beginning with the slot ``trigger`` of a routine.
+
+        Args:
+            entry_routine_id: Where to begin.
+            entry_params: What that slot's handler gets.
+            execution_strategy: For this job alone, instead of the flow's.
+            timeout: Seconds after which the job is failed, instead of the flow's ``execution_timeout``.
+
+        Returns:
+            The job's state: final after a sequential run, ``running`` at the start of a concurrent one.
+
+        Raises:
+            ValueError: An unknown routine or strategy, or the routine has no slot ``trigger``.
+            FlowShutdownError: The flow was shut down.
+            BaseException: A sequential handler raised something that is no ``Exception``, such as KeyboardInterrupt;
+                the job has failed with it.
+        """
+        node = self._node(entry_routine_id)
+        slot = node.routine.get_slot(ENTRY_SLOT)
+        if slot is None:
+            raise UnknownNameError(
+                "slot",
+                ENTRY_SLOT,
+                node.routine.slots,
+                f"routine {entry_routine_id!r}",
+                f"an entry routine takes its parameters in define_slot({ENTRY_SLOT!r}, handler=...)",
+            )
+        if entry_params is not None and not isinstance(entry_params, Mapping):
+            raise TypeError(f"entry_params must be a mapping of names to values, not {entry_params!r}")
+        strategy = self._strategy if execution_strategy is None else _strategy(execution_strategy)
+        limit = self.execution_timeout if timeout is None else _seconds("timeout", timeout)
+        return self._scheduler.enter(self._start, node.target(slot), dict(entry_params or {}), strategy, limit)
+
+    def _start(self, entry: Any, data: dict[str, Any], strategy: str, timeout: float | None) -> JobState:
+        engine = self._current_engine()
+        job = JobState(self.flow_id, runtime=engine.runtime)
+        engine.start(
+            self,
+            job,
+            entry,
+            data,
+            workers=self._configured_workers if strategy == "concurrent" else None,
+            timeout=timeout,
+            instruments=self._instruments,
+        )
+        return job
+
+    def _current_engine(self) -> Engine:
+        """The engine in the calling thread's world; made when the flow first executes there."""
+        runtime = self._scheduler.runtime
+        engine = self._engine
+        if engine is not None and engine.runtime is runtime:
+            return engine
+        fresh = Engine(self.flow_id, self._graph, self._scheduler, runtime, self.execution_tracker)
+        # Two threads may get here at once, and there is no lock yet: one dictionary operation decides whose it is.
+        engine = self._engines.setdefault(runtime, fresh)
+        if engine is fresh:
+            engine.error_handler = self._error_handler
+            self.execution_tracker.move_to(runtime)
+            # Threads hold the engine and never the flow, so that a flow dropped without shutdown lets them end.
+            weakref.finalize(self, engine.dispose).atexit = False
+            for other in [key for key in self._engines if key is not runtime]:
+                self._engines.pop(other, None)
+        self._engine = engine
+        return engine
+
+    def wait_for(
+        self, job_state: JobState, timeout: float | None = None, progress_callback: Progress | None = None
+    ) -> bool:
+        """Wait for one job's end; see `JobState.wait_for_completion`."""
+        account = job_state._account  # noqa: SLF001 - the two halves of a job
+        if account is None or job_state.flow_id != self.flow_id:
+            raise ValueError(f"{job_state!r} is not a job of flow {self.flow_id!r}")
+        limit = _seconds("timeout", timeout, zero=True)
+        return self._scheduler.enter(account.engine.wait, account, limit, progress_callback)
+
+    def wait_for_completion(self, timeout: float | None = None, job_state: JobState | None = None) -> bool:
+        """Wait for one job, or for every job begun so far. Deprecated: use `JobState.wait_for_completion`."""
+        import warnings  # noqa: PLC0415 - only for callers of a deprecated method
+
+        warnings.warn(
+            "Flow.wait_for_completion() is deprecated; use JobState.wait_for_completion(flow, job_state, timeout)",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        if job_state is not None:
+            return self.wait_for(job_state, timeout)
+        limit = _seconds("timeout", timeout, zero=True)
+        return self._engine is None or self._scheduler.enter(self._engine.wait_all, limit)
+
+    def shutdown(self, wait: bool = True, timeout: float | None = None) -> bool:
+        """Take no new jobs, let those under way go on to their end, and then let the flow's threads end.
+
+        Args:
+            wait: Return when all that has happened; otherwise at once.
+            timeout: Seconds to wait at most.
+
+        Returns:
+            True when no job and no thread of the flow is left.
+
+        Raises:
+            RuntimeError: With ``wait``, called by a handler of one of the flow's own jobs.
+        """
+        limit = _seconds("timeout", timeout, zero=True)
+        return self._scheduler.enter(self._shutdown, wait, limit)
+
+    def _shutdown(self, wait: bool, timeout: float | None) -> bool:
+        return self._current_engine().shutdown(wait, timeout)
+
+    def is_run_by(self, engine: Engine) -> bool:
+        """True when ``engine`` runs this flow's jobs."""
+        return self._engine is engine
+
+    def __enter__(self) -> Flow:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.shutdown(wait=True)
+
+    # Storing
+
+    def serialize(self) -> dict[str, Any]:
+        """Describe the flow as plain JSON data; see `routilux.serialization`.
+
+        Raises:
+            SerializationError: Something cannot be stored; the message names the routine and the field.
+        """
+        return serialization.flow_to_data(self)
+
+    def deserialize(self, data: Mapping[str, Any]) -> None:
+        """Become the flow that ``data`` describes.
+
+        Raises:
+            SerializationError: ``data`` is not a flow's description; the message says where. Nothing changes then.
+        """
+        serialization.flow_from_data(self, data)
+
+    def adopt(self, other: Flow) -> None:
+        """Become what ``other`` is, a flow that has never run; ``other`` is not to be used any more.
+
+        Raises:
+            RuntimeError: This flow has run jobs.
+        """
+        if self._engine is not None:
+            raise RuntimeError(f"{self!r} has run jobs already; deserialize into a new Flow()")
+        self.flow_id = other.flow_id
+        self._strategy = other._strategy
+        self._configured_workers = other._configured_workers
+        self.execution_timeout = other.execution_timeout
+        self._error_handler = other._error_handler
+        self._graph = other._graph
+        self._connections = other._connections
+        self.execution_tracker = other.execution_tracker
+
+    def __repr__(self) -> str:
+        return (
+            f"<Flow {self.flow_id!r}: {len(self._graph.nodes)} routines, "
+            f"{len(self._connections)} connections, {self._strategy}>"
+        )
+
+
+class RoutineTable(MutableMapping[str, Routine]):
+    """The routines of a flow by id.
+
+    Assigning to an id that is taken replaces the routine; its connections stay, so the newcomer must have the events
+    and slots that they use. Deleting is refused while connections remain.
+    """
+
+    def __init__(self, flow: Flow) -> None:
+        # A weak proxy: the flow must die with its last user, without waiting for the garbage collector.
+        self._flow: Flow = weakref.proxy(flow)
+
+    def __getitem__(self, routine_id: str) -> Routine:
+        return self._flow._graph.nodes[routine_id].routine
+
+    def __setitem__(self, routine_id: str, routine: Routine) -> None:
+        self._flow._place(routine_id, routine)
+
+    def __delitem__(self, routine_id: str) -> None:
+        node = self._flow._node(routine_id)
+        for connection in self._flow.connections:
+            if routine_id in (connection.source_id, connection.target_id):
+                raise ValueError(f"routine {routine_id!r} cannot be removed: {connection} uses it")
+        self._flow._graph.remove(node.routine_id)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._flow._graph.nodes))
+
+    def __len__(self) -> int:
+        return len(self._flow._graph.nodes)
+
+    def __repr__(self) -> str:
+        return f"RoutineTable({dict(self)!r})"
+
+
+def _strategy(name: object) -> str:
+    if name not in STRATEGIES:
+        raise UnknownNameError("execution strategy", name, STRATEGIES)
+    return str(name)
+
+
+def _workers(count: object) -> int:
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise ValueError(f"max_workers must be a whole number from 1 up, not {count!r}")
+    return count
+
+
+def _seconds(name: str, value: object, *, zero: bool = False) -> float | None:
+    """Check a time limit in seconds; None means none."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number of seconds or None, not {value!r}")
+    if value < 0 or (value == 0 and not zero):
+        raise ValueError(f"{name} must be {'at least' if zero else 'above'} 0 seconds, not {value!r}")
+    return value

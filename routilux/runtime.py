@@ -1,0 +1,81 @@
+"""The production runtime: operating-system threads and clocks.
+
+This is the only production module that imports ``threading`` or ``time``. It knows nothing of flows or jobs. A
+simulator makes itself ambient with `set_ambient`; a flow asks `current` when it first executes.
+"""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable
+
+from routilux.abc import Lock, Runtime, Thread
+
+__all__ = ["OsRuntime", "current", "set_ambient"]
+
+
+class OsRuntime(Runtime):
+    """Threads, locks and clocks of the operating system."""
+
+    # The very functions, so that the seam costs nothing; bound at import, so that nobody's later patch reaches them.
+    lock: Callable[[], Lock] = staticmethod(threading.Lock)  # type: ignore[assignment]
+    monotonic_ns: Callable[[], int] = staticmethod(time.monotonic_ns)  # type: ignore[assignment]
+    wall_time: Callable[[], float] = staticmethod(time.time)  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        self._ids = itertools.count(1)
+        self._process = ""
+        self._exit_calls: set[weakref.WeakMethod[Callable[[], object]]] = set()
+        atexit.register(self._exit)
+        self._forget_process()
+        os.register_at_fork(after_in_child=self._forget_process)
+
+    def _forget_process(self) -> None:
+        # 48 random bits a process and a counter: as unique as is needed, at a hundredth of uuid4's price.
+        self._process = os.urandom(6).hex()
+
+    def start_thread(self, target: Callable[[], None], name: str) -> Thread:
+        """Start a daemon thread: parked workers must not keep the interpreter from ending."""
+        thread = threading.Thread(target=target, name=name, daemon=True)
+        thread.start()
+        return thread
+
+    def new_id(self, prefix: str) -> str:
+        """Make an identifier of the prefix, the process's random part and a counter."""
+        return f"{prefix}-{self._process}-{next(self._ids)}"
+
+    def at_exit(self, callback: Callable[[], object]) -> None:
+        """Call the bound method ``callback`` at interpreter exit, while daemon threads still run."""
+        self._exit_calls.add(weakref.WeakMethod(callback, self._exit_calls.discard))
+
+    def _exit(self) -> None:
+        for reference in list(self._exit_calls):
+            callback = reference()
+            if callback is not None:
+                callback()
+
+
+_os_runtime = OsRuntime()
+_ambient: Callable[[], Runtime | None] | None = None
+
+
+def current() -> Runtime:
+    """Return the runtime of the world that the calling thread is in."""
+    if _ambient is not None and (runtime := _ambient()) is not None:
+        return runtime
+    return _os_runtime
+
+
+def set_ambient(find: Callable[[], Runtime | None] | None) -> Callable[[], Runtime | None] | None:
+    """Ask ``find`` for the runtime before falling back on the operating system's; return what was asked before.
+
+    ``find`` returns None in threads that are not its business.
+    """
+    global _ambient  # noqa: PLW0603 - one process, one ambient world
+    previous, _ambient = _ambient, find
+    return previous

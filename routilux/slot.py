@@ -1,0 +1,63 @@
+"""Where a routine takes events in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from routilux.engine.binding import bind, name_of
+from routilux.engine.merging import MergeStrategy, check_strategy
+
+if TYPE_CHECKING:
+    from routilux.routine import Routine
+
+__all__ = ["Slot"]
+
+
+class Slot:
+    """A named input of a routine.
+
+    Args:
+        name: Unique among the routine's slots.
+        routine: The routine it belongs to.
+        handler: Called with each event's data; see `routilux.engine.binding.bind` for what it is passed. None means
+            that events end here.
+        merge_strategy: ``"override"`` (each event alone), ``"append"`` (values gathered in lists by key) or a
+            function ``(old, new) -> merged``. What it gathers is kept per job.
+
+    Raises:
+        ValueError: An unknown merge strategy.
+        TypeError: A handler or strategy that cannot be called.
+    """
+
+    __slots__ = ("_call", "handler", "merge_strategy", "name", "routine")
+
+    def __init__(
+        self,
+        name: str,
+        routine: Routine | None = None,
+        handler: Callable[..., Any] | None = None,
+        merge_strategy: MergeStrategy = "override",
+    ) -> None:
+        check_strategy(merge_strategy)
+        self.name = name
+        self.routine = routine
+        self.handler = handler
+        self.merge_strategy = merge_strategy
+        self._call = bind(handler) if handler is not None else _ignore
+
+    def call(self, data: dict[str, Any]) -> Any:
+        """Call the handler with what it asks for of ``data``."""
+        return self._call(data)
+
+    def receive(self, data: dict[str, Any]) -> Any:
+        """Hand ``data`` to the handler here and now, outside any flow; return what it returns."""
+        return self._call(dict(data))
+
+    def __repr__(self) -> str:
+        handler = name_of(self.handler) if self.handler is not None else None
+        return f"Slot({self.name!r}, handler={handler})"
+
+
+def _ignore(_data: dict[str, Any]) -> None:
+    """Stand in for the handler of a slot that has none."""
