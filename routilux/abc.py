@@ -88,6 +88,10 @@ class Runtime(ABC):
         """
 
     @abstractmethod
+    def thread_name(self) -> str:
+        """The name of the calling thread."""
+
+    @abstractmethod
     def new_id(self, prefix: str) -> str:
         """Make an identifier starting with ``prefix`` that no other process makes."""
 

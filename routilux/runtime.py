@@ -45,6 +45,10 @@ class OsRuntime(Runtime):
         thread.start()
         return thread
 
+    def thread_name(self) -> str:
+        """The name of the calling thread."""
+        return threading.current_thread().name
+
     def new_id(self, prefix: str) -> str:
         """Make an identifier of the prefix, the process's random part and a counter."""
         return f"{prefix}-{self._process}-{next(self._ids)}"

@@ -1,0 +1,63 @@
+"""A deterministic simulator for threaded Python: virtual time, seeded interleavings, replay.
+
+Names load when they are first used: the pytest plugin is imported at every start of every user's pytest.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from routilux_sim.execution import Execution as Execution
+    from routilux_sim.exploration import Failure as Failure
+    from routilux_sim.exploration import InconclusiveError as InconclusiveError
+    from routilux_sim.exploration import Report as Report
+    from routilux_sim.exploration import explore as explore
+    from routilux_sim.kernel.errors import DeadlockError as DeadlockError
+    from routilux_sim.kernel.errors import DivergenceError as DivergenceError
+    from routilux_sim.kernel.errors import LimitReachedError as LimitReachedError
+    from routilux_sim.kernel.errors import SimulationError as SimulationError
+    from routilux_sim.replays import ReplayFileError as ReplayFileError
+    from routilux_sim.replays import load_schedule as load_schedule
+    from routilux_sim.replays import replay as replay
+    from routilux_sim.replays import save_schedule as save_schedule
+    from routilux_sim.schedule import Schedule as Schedule
+    from routilux_sim.scheduler import SimScheduler as SimScheduler
+    from routilux_sim.simulation import simulate as simulate
+    from routilux_sim.strategy import Strategy as Strategy
+
+_HOMES = {
+    "DeadlockError": "routilux_sim.kernel.errors",
+    "DivergenceError": "routilux_sim.kernel.errors",
+    "Execution": "routilux_sim.execution",
+    "Failure": "routilux_sim.exploration",
+    "InconclusiveError": "routilux_sim.exploration",
+    "LimitReachedError": "routilux_sim.kernel.errors",
+    "ReplayFileError": "routilux_sim.replays",
+    "Report": "routilux_sim.exploration",
+    "Schedule": "routilux_sim.schedule",
+    "SimScheduler": "routilux_sim.scheduler",
+    "SimulationError": "routilux_sim.kernel.errors",
+    "Strategy": "routilux_sim.strategy",
+    "explore": "routilux_sim.exploration",
+    "load_schedule": "routilux_sim.replays",
+    "replay": "routilux_sim.replays",
+    "save_schedule": "routilux_sim.replays",
+    "simulate": "routilux_sim.simulation",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'routilux_sim' has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415 - only when something is used
+
+    value = globals()[name] = getattr(import_module(home), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

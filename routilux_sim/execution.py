@@ -1,0 +1,236 @@
+"""One run of a program in the simulator, and the campaign of runs that it is part of."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from routilux.log import ExecutionLog
+from routilux_sim.judge.deadlock import describe_deadlock
+from routilux_sim.judge.verdict import FailureKind, Verdict, kind_of, of_execution
+from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, STUCK, Kernel, Limits
+from routilux_sim.kernel.task import DONE, Carriers
+from routilux_sim.log_lines import render_all
+from routilux_sim.schedule import Schedule
+from routilux_sim.strategy import Strategy
+from routilux_sim.world.install import World
+from routilux_sim.world.runtime import SimRuntime
+from routilux_sim.world.threads import join_task
+
+__all__ = ["Campaign", "Execution", "LogCollector", "Program"]
+
+Program = Callable[[], Any]
+
+GARBAGE = 20_000
+"""Objects made since the last collection before the next one, between two executions."""
+
+
+class LogCollector:
+    """Gathers an execution's log lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[dict[str, Any]] = []
+        self.kernel: Kernel | None = None
+
+    def write(self, event: str, fields: dict[str, Any]) -> None:
+        """Add a line."""
+        kernel = self.kernel
+        assert kernel is not None  # noqa: S101 - set before the execution begins
+        task = kernel.current
+        self.lines.append(
+            {
+                "seq": len(self.lines),
+                "t_ns": kernel.now,
+                "event": event,
+                "task": task.name if task is not None else "driver",
+                **fields,
+            }
+        )
+
+
+class Execution:
+    """What came of one run.
+
+    Attributes:
+        value: What the program returned; None if it did not.
+        error: What ended it instead: the program's exception, or a `SimulationError`; else None.
+        elapsed: Virtual seconds from beginning to end.
+        log: The execution log, a dictionary a line; empty when it was not asked for.
+        schedule: The decisions made.
+        verdict: ``passed``, ``failed`` or ``inconclusive``.
+        kind: What kind of failure it is, or None.
+        seed: What it ran under.
+        steps: Scheduling points and clock readings passed.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int,
+        value: Any,
+        error: BaseException | None,
+        failed_task: str | None,
+        elapsed_ns: int,
+        steps: int,
+        log: list[dict[str, Any]],
+        schedule: Callable[[], Schedule],
+        decisions: int,
+    ) -> None:
+        self.seed = seed
+        self.value = value
+        self.error = error
+        self.failed_task = failed_task
+        self.elapsed_ns = elapsed_ns
+        self.steps = steps
+        self.log = log
+        self.decisions = decisions
+        self._make_schedule = schedule
+        self._schedule: Schedule | None = None
+
+    @property
+    def elapsed(self) -> float:
+        """Virtual seconds from beginning to end."""
+        return self.elapsed_ns / 1e9
+
+    @property
+    def verdict(self) -> Verdict:
+        """What this one run shows."""
+        return of_execution(self.error)
+
+    @property
+    def kind(self) -> FailureKind | None:
+        """What kind of failure it is, or None."""
+        return None if self.error is None else kind_of(self.error)
+
+    @property
+    def schedule(self) -> Schedule:
+        """The decisions made."""
+        if self._schedule is None:
+            self._schedule = self._make_schedule()
+        return self._schedule
+
+    def log_bytes(self) -> bytes:
+        """The log as JSON lines: for one seed, the same bytes every time."""
+        return render_all(self.log)
+
+    def result(self) -> Any:
+        """Return the value, or raise what ended the run."""
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+    def __repr__(self) -> str:
+        return f"<Execution {self.verdict}, {self.elapsed:g} virtual seconds, seed {self.seed}>"
+
+
+class Campaign:
+    """Runs executions of one program, one after the other.
+
+    Use it inside ``with campaign.running():``, which installs the simulated world once for all of them, and keeps
+    garbage collection out of the executions: when a finalizer runs must not depend on what ran before.
+
+    Args:
+        program: A callable without arguments.
+        limits: How long one execution may go on.
+        epoch_ns: The wall clock at the beginning, in nanoseconds since 1970.
+    """
+
+    def __init__(self, program: Program, limits: Limits | None = None, epoch_ns: int = DEFAULT_EPOCH_NS) -> None:
+        self._program = program
+        self._limits = limits or Limits()
+        self._epoch_ns = epoch_ns
+        self._world = World()
+        self._carriers: Carriers
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Install the simulated world for as long as executions are to run."""
+        with self._world.installed(), _garbage_kept_out():
+            self._carriers = Carriers()
+            try:
+                yield
+            finally:
+                self._carriers.close()
+
+    def execute(self, strategy: Strategy, seed: int, *, log: bool = False, enabled: bool = False) -> Execution:
+        """Run the program once; the strategy has begun already.
+
+        Args:
+            strategy: Makes the decisions.
+            seed: For the program's own randomness.
+            log: Write an execution log.
+            enabled: Note at each decision which tasks could run.
+        """
+        if gc.get_count()[0] > GARBAGE:
+            gc.collect()
+        collector = LogCollector() if log else None
+        kernel = Kernel(
+            strategy,
+            self._carriers,
+            self._limits,
+            self._epoch_ns,
+            collector.write if collector is not None else None,
+            enabled,
+        )
+        instruments: tuple[object, ...] = ()
+        if collector is not None:
+            collector.kernel = kernel
+            instruments = (ExecutionLog(collector.write),)
+        runtime = SimRuntime(kernel, instruments)
+        values: list[Any] = []
+        with self._world.inhabited(kernel, runtime, seed):
+            main = kernel.spawn(lambda: self._main(kernel, runtime, values), "MainThread", daemon=False)
+            main.is_caller = True
+            kernel.run(main)
+            elapsed = kernel.now
+            error = describe_deadlock(kernel) if kernel.failure is STUCK else kernel.failure
+            if collector is not None:
+                collector.write("execution.end", {"status": of_execution(error)})
+                kernel.log = None
+            decisions = len(kernel.tape)
+            runtime.instruments = ()
+            kernel.end()
+        error = error or kernel.failure
+        if isinstance(error, KeyboardInterrupt):
+            raise error
+        tape, candidates = kernel.tape[:decisions], kernel.enabled[:decisions]
+        return Execution(
+            seed=seed,
+            value=values[0] if values else None,
+            error=None if _is_plain_exit(error) else error,
+            failed_task=kernel.failed_task.name if kernel.failed_task is not None else None,
+            elapsed_ns=elapsed,
+            steps=kernel.steps,
+            log=collector.lines if collector is not None else [],
+            schedule=lambda: Schedule.of(seed, strategy.name, tape, candidates),
+            decisions=decisions,
+        )
+
+    def _main(self, kernel: Kernel, runtime: SimRuntime, values: list[Any]) -> None:
+        """What CPython does with a program: run it, let executors and other threads finish, call exit functions."""
+        values.append(self._program())
+        self._world.finish_executors()
+        for task in kernel.tasks[1:]:
+            if not task.daemon and task.state is not DONE:
+                join_task(kernel, task, None)
+        runtime.exit()
+
+
+def _is_plain_exit(error: BaseException | None) -> bool:
+    return isinstance(error, SystemExit) and error.code in (None, 0)
+
+
+@contextmanager
+def _garbage_kept_out() -> Iterator[None]:
+    enabled = gc.isenabled()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        if enabled:
+            gc.enable()

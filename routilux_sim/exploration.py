@@ -1,0 +1,219 @@
+"""`explore`: run a program under many schedules, and stop at the first that breaks it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from routilux_sim.execution import Campaign, Execution, Program
+from routilux_sim.explanation import explain
+from routilux_sim.judge.verdict import FailureKind, Verdict, of_campaign
+from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, Limits
+from routilux_sim.kernel.errors import SimulationError
+from routilux_sim.replays import rerun
+from routilux_sim.schedule import Schedule
+from routilux_sim.simulation import check_seed
+from routilux_sim.strategy import Strategy, make_strategy
+
+__all__ = ["Failure", "InconclusiveError", "Report", "explore"]
+
+CONFIRMATIONS = 2
+"""How many times a failure is replayed before it is reported."""
+
+_clock = time.perf_counter
+
+
+class InconclusiveError(SimulationError):
+    """An exploration shows nothing about the program: something escaped control, diverged, or hit a limit."""
+
+
+class Failure:
+    """How a program broke.
+
+    Attributes:
+        kind: ``exception``, ``deadlock``, ``livelock``, ``race`` or ``invariant``.
+        exception: The program's exception, or a `DeadlockError` that says who waits for whom.
+        seed: ``simulate(program, seed=seed, strategy=…)`` runs it again.
+        schedule: ``replay(program, schedule)`` runs it again, whatever the strategy.
+        explanation: What happened, in words.
+    """
+
+    def __init__(self, execution: Execution, kind: FailureKind) -> None:
+        assert execution.error is not None  # noqa: S101 - only failed executions get here
+        self.kind: FailureKind = kind
+        self.exception: BaseException = execution.error
+        self.seed: int = execution.seed
+        self.schedule: Schedule = execution.schedule
+        self.execution: Execution = execution
+        self.explanation: str = explain(execution)
+
+    def __repr__(self) -> str:
+        return f"<Failure {self.kind}: {self.exception!r}, seed {self.seed}>"
+
+
+class Report:
+    """What an exploration came to.
+
+    Attributes:
+        verdict: ``failed``, ``exhausted``, ``passed`` or ``inconclusive``; see `routilux_sim.judge.verdict`.
+        schedules: How many ran.
+        seconds: Real time that they took.
+        virtual_seconds: Virtual time that went by in them.
+        failure: What broke, or None.
+        reason: Why the verdict is inconclusive, else None.
+    """
+
+    def __init__(
+        self,
+        *,
+        verdict: Verdict,
+        schedules: int,
+        seconds: float,
+        virtual_seconds: float,
+        failure: Failure | None,
+        reason: str | None,
+    ) -> None:
+        self.verdict = verdict
+        self.schedules = schedules
+        self.seconds = seconds
+        self.virtual_seconds = virtual_seconds
+        self.failure = failure
+        self.reason = reason
+
+    def raise_if_failed(self) -> None:
+        """Raise the program's exception if an execution failed, with an explanation as its note.
+
+        Raises:
+            InconclusiveError: The verdict is ``inconclusive``, which is not a pass.
+        """
+        if self.verdict == "failed" and self.failure is not None:
+            error = self.failure.exception
+            if self.failure.explanation not in getattr(error, "__notes__", ()):
+                error.add_note(self.failure.explanation)
+            raise error
+        if self.verdict == "inconclusive":
+            raise InconclusiveError(self.reason or "the exploration was inconclusive")
+
+    def __str__(self) -> str:
+        text = f"{self.verdict}: {self.schedules} schedules in {self.seconds:.2f} s"
+        if self.verdict == "passed":
+            text += ", none failed"
+        if self.failure is not None:
+            text += f"\n{self.failure.explanation}"
+        if self.reason is not None:
+            text += f"\n{self.reason}"
+        return text
+
+    def __repr__(self) -> str:
+        return f"<Report {self.verdict}, {self.schedules} schedules>"
+
+
+def explore(
+    program: Program,
+    *,
+    schedules: int = 1000,
+    seconds: float | None = None,
+    seed: int = 0,
+    strategy: str | Strategy = "random",
+    max_steps: int = 1_000_000,
+    max_seconds: float = 10 * 365 * 86_400.0,
+    epoch: float = DEFAULT_EPOCH_NS / 1e9,
+) -> Report:
+    """Run ``program`` under many schedules; stop at the first failure, or when a budget is spent.
+
+    Args:
+        program: As for `simulate`; called once a schedule, so it must make its own state.
+        schedules: How many to run at most.
+        seconds: Real seconds after which no other is begun.
+        seed: The n-th schedule (from 0) runs under ``seed + n``.
+        strategy: What makes the decisions: ``"random"``, ``"fifo"`` or a `Strategy`.
+        max_steps: As for `simulate`, for each execution; so are ``max_seconds`` and ``epoch``.
+        max_seconds: Virtual seconds.
+        epoch: Seconds since 1970.
+
+    Raises:
+        ValueError, TypeError: An unknown strategy, or a budget that is not a number above 0.
+        RuntimeError: Called inside a simulation, or while another thread simulates.
+    """
+    _check_budget(schedules, seconds)
+    chosen = make_strategy(strategy)
+    campaign = Campaign(program, Limits(max_steps, max_seconds), round(epoch * 1e9))
+    search = _Search(campaign, chosen, check_seed(seed), schedules, seconds)
+    with campaign.running():
+        return search.run()
+
+
+def _check_budget(schedules: Any, seconds: Any) -> None:
+    if isinstance(schedules, bool) or not isinstance(schedules, int) or schedules < 1:
+        raise ValueError(f"schedules must be a whole number from 1 up, not {schedules!r}")
+    if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds <= 0):
+        raise ValueError(f"seconds must be a number above 0 or None, not {seconds!r}")
+
+
+class _Search:
+    """One exploration under way."""
+
+    def __init__(
+        self, campaign: Campaign, strategy: Strategy, seed: int, schedules: int, seconds: float | None
+    ) -> None:
+        self._campaign = campaign
+        self._strategy = strategy
+        self._seed = seed
+        self._budget = schedules
+        self._seconds = seconds
+        self._count = 0
+        self._virtual_ns = 0
+        self._began = _clock()
+
+    def run(self) -> Report:
+        complete = False
+        while self._count < self._budget and not self._late():
+            seed = self._seed + self._count
+            if not self._strategy.begin(seed):
+                break
+            execution = self._campaign.execute(self._strategy, seed)
+            self._count += 1
+            self._virtual_ns += execution.elapsed_ns
+            if execution.error is not None:
+                return self._broken(execution)
+            if not execution.decisions:
+                # Nothing was left to choose: there is no other schedule.
+                complete = True
+                break
+        return self._report(complete=complete)
+
+    def _late(self) -> bool:
+        return self._seconds is not None and self._count > 0 and _clock() - self._began >= self._seconds
+
+    def _broken(self, execution: Execution) -> Report:
+        if execution.kind is None:
+            return self._report(inconclusive=True, reason=f"seed {execution.seed}: {execution.error}")
+        replays = [rerun(self._campaign, execution.schedule, log=True) for _ in range(CONFIRMATIONS)]
+        for again in replays:
+            if again.kind != execution.kind or type(again.error) is not type(execution.error):
+                return self._report(
+                    failed=True,
+                    reason=f"seed {execution.seed} failed with {execution.error!r}, but replaying it gave "
+                    f"{again.error!r}: the program depends on something that is not simulated",
+                )
+        return self._report(failed=True, failure=Failure(replays[-1], execution.kind))
+
+    def _report(
+        self,
+        *,
+        failed: bool = False,
+        failure: Failure | None = None,
+        inconclusive: bool = False,
+        complete: bool = False,
+        reason: str | None = None,
+    ) -> Report:
+        return Report(
+            verdict=of_campaign(
+                failed=failed, reproduced=failure is not None, inconclusive=inconclusive, complete=complete
+            ),
+            schedules=self._count,
+            seconds=_clock() - self._began,
+            virtual_seconds=self._virtual_ns / 1e9,
+            failure=failure,
+            reason=reason,
+        )

@@ -1,0 +1,47 @@
+"""The one place that issues verdicts.
+
+``failed``: something went wrong, and did so again when replayed. ``exhausted``: every schedule that differs at the
+explored granularity ran. ``passed``: the budget ran out first; never to be worded as a proof. ``inconclusive``:
+something escaped control, diverged or hit a limit; never to be counted as a pass.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from routilux_sim.kernel.errors import DeadlockError, SimulationError
+
+__all__ = ["FailureKind", "Verdict", "kind_of", "of_campaign", "of_execution"]
+
+Verdict = Literal["failed", "exhausted", "passed", "inconclusive"]
+FailureKind = Literal["exception", "deadlock", "livelock", "race", "invariant"]
+
+
+def kind_of(error: BaseException) -> FailureKind | None:
+    """What kind of failure ``error`` is; None when it says nothing about the program."""
+    if isinstance(error, DeadlockError):
+        return "deadlock"
+    return None if isinstance(error, SimulationError) else "exception"
+
+
+def of_execution(error: BaseException | None) -> Verdict:
+    """Judge one execution by what ended it."""
+    if error is None:
+        return "passed"
+    return "inconclusive" if kind_of(error) is None else "failed"
+
+
+def of_campaign(*, failed: bool, reproduced: bool, inconclusive: bool, complete: bool) -> Verdict:
+    """Judge a campaign.
+
+    Args:
+        failed: Some execution failed.
+        reproduced: That failure came back each time it was replayed.
+        inconclusive: Some execution said nothing about the program.
+        complete: No schedule is left out: the space was enumerated to its end, without cutting any execution short.
+    """
+    if failed:
+        return "failed" if reproduced else "inconclusive"
+    if inconclusive:
+        return "inconclusive"
+    return "exhausted" if complete else "passed"

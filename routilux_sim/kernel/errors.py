@@ -1,0 +1,57 @@
+"""What can go wrong with a simulated program, and what the kernel raises to end one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from routilux_sim.kernel.task import Task
+
+__all__ = ["DeadlockError", "DivergenceError", "LimitReachedError", "SimulationError", "TaskKilled", "TaskStuckError"]
+
+
+class SimulationError(Exception):
+    """The root of the simulator's own exceptions."""
+
+
+class TaskKilled(BaseException):
+    """Unwinds a task at the end of an execution. A BaseException, because programs catch ``Exception``."""
+
+
+class DeadlockError(SimulationError):
+    """No task can run, no deadline is coming, and the program has not ended.
+
+    Attributes:
+        tasks: The tasks that wait, in the order in which they were made.
+        cycle: Those that wait for each other in a ring; empty if there is no ring.
+    """
+
+    def __init__(self, message: str, tasks: tuple[Task, ...], cycle: tuple[Task, ...]) -> None:
+        super().__init__(message)
+        self.tasks = tasks
+        self.cycle = cycle
+
+
+class LimitReachedError(SimulationError):
+    """An execution took more steps, or more virtual time, than it was allowed."""
+
+
+class TaskStuckError(SimulationError):
+    """A task did not let itself be ended: it goes on after every `TaskKilled`."""
+
+
+class DivergenceError(SimulationError):
+    """A program did not follow a recorded schedule.
+
+    Attributes:
+        step: The index of the first decision that does not fit.
+    """
+
+    def __init__(self, step: int, expected: str, found: str) -> None:
+        self.step = step
+        self.expected = expected
+        self.found = found
+        super().__init__(
+            f"the schedule does not fit the program at step {step}: expected {expected}, found {found}; "
+            "the program has changed, or depends on something that is not simulated"
+        )

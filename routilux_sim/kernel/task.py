@@ -1,0 +1,111 @@
+"""A simulated thread, and the greenlets that carry it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import Context
+from typing import TYPE_CHECKING, Any
+
+import greenlet
+
+if TYPE_CHECKING:
+    from routilux_sim.kernel.core import Kernel
+
+__all__ = ["BLOCKED", "DONE", "READY", "Carriers", "Task"]
+
+READY = "ready"
+BLOCKED = "blocked"
+DONE = "done"
+
+
+class Task:
+    """A simulated thread.
+
+    Attributes:
+        number: Counts the tasks of an execution from 1, in the order in which they were made; the program's own is 1.
+        name: For people and labels.
+        daemon: Whether the program may end before it.
+        is_caller: Whether it stands for the thread that runs the simulation: the program's own task.
+        state: `READY` (also while it runs), `BLOCKED` or `DONE`.
+        op, obj: What it is about to do, or waits in: an operation's name, and the object it works on.
+        waits_for: While it waits, the object that must change for it to go on.
+        woken: After a wait, whether somebody woke it; False when its deadline came.
+        thread: The ``threading.Thread`` that stands for it, once there is one.
+        storage: What is local to it: `threading.local` and the like keep their data here.
+    """
+
+    __slots__ = (
+        "body",
+        "context",
+        "daemon",
+        "error",
+        "greenlet",
+        "is_caller",
+        "joiners",
+        "name",
+        "number",
+        "obj",
+        "op",
+        "state",
+        "storage",
+        "thread",
+        "wait",
+        "waits_for",
+        "woken",
+    )
+
+    def __init__(self, number: int, name: str, body: Callable[[], Any], daemon: bool) -> None:
+        self.number = number
+        self.name = name
+        self.body = body
+        self.daemon = daemon
+        self.is_caller = False
+        self.state = READY
+        self.greenlet: greenlet.greenlet | None = None
+        self.context = Context()
+        self.op = "begin"
+        self.obj: Any = None
+        self.waits_for: Any = None
+        self.woken = False
+        # Tells one wait from the next, so that a deadline left in the clock finds out that it is stale.
+        self.wait = 0
+        self.error: BaseException | None = None
+        self.joiners: list[Task] = []
+        self.thread: Any = None
+        self.storage: dict[int, Any] = {}
+
+    def __repr__(self) -> str:
+        return f"<task {self.number} {self.name!r} {self.state}>"
+
+
+class Carriers:
+    """Greenlets to run tasks on, kept for the next task when one ends: starting a fresh one costs ten times a switch.
+
+    All belong to the operating-system thread that made this object, and their parent is its running greenlet.
+    """
+
+    def __init__(self) -> None:
+        self._home = greenlet.getcurrent()
+        self._idle: list[greenlet.greenlet] = []
+
+    def take(self) -> greenlet.greenlet:
+        """A greenlet that runs the task that is switched to it."""
+        if self._idle:
+            return self._idle.pop()
+        return greenlet.greenlet(self._carry, self._home)
+
+    def _carry(self, kernel: Kernel, task: Task) -> None:
+        here = greenlet.getcurrent()
+        while True:
+            task.context.run(kernel.run_task, task)
+            task.greenlet = None
+            self._idle.append(here)
+            following = kernel.after(task)
+            del task
+            # Sleeps here until somebody has another task for this greenlet.
+            kernel, task = kernel.leave_for(following)
+
+    def close(self) -> None:
+        """End the idle greenlets: they refer to this object, and nothing collects a greenlet that is asleep."""
+        while self._idle:
+            self._idle.pop().throw(greenlet.GreenletExit)

@@ -1,0 +1,77 @@
+"""A schedule: the decisions of one execution, as a person reads them and as a file keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from routilux_sim.kernel.core import Decision, label_of
+from routilux_sim.kernel.task import Task
+
+__all__ = ["Schedule", "Step"]
+
+
+class Step(NamedTuple):
+    """One decision.
+
+    Attributes:
+        label: Which task was about to do what, without line numbers, addresses or anything a Python version changes.
+        value: The choice; 0 is the plain one.
+        bound: How many there were.
+        enabled: The names of the tasks that could run, in the order of the choices; empty when not recorded.
+    """
+
+    label: str
+    value: int
+    bound: int
+    enabled: tuple[str, ...] = ()
+
+
+class Schedule:
+    """The decisions of one execution.
+
+    Attributes:
+        seed: What the program's own randomness was seeded with.
+        strategy: The name of the strategy that made the decisions.
+        steps: The decisions.
+    """
+
+    def __init__(self, seed: int, strategy: str, steps: Sequence[Step]) -> None:
+        self.seed = seed
+        self.strategy = strategy
+        self.steps = tuple(steps)
+
+    @classmethod
+    def of(cls, seed: int, strategy: str, tape: Sequence[Decision], enabled: Sequence[tuple[Task, ...]]) -> Schedule:
+        """Make a schedule of a kernel's tape."""
+        steps = []
+        for position, (value, bound, task, op, obj) in enumerate(tape):
+            what = op if obj is None else f"{op} {label_of(obj)}"
+            names = tuple(candidate.name for candidate in enabled[position]) if enabled else ()
+            steps.append(Step(f"{task.name}: {what}", value, bound, names))
+        return cls(seed, strategy, steps)
+
+    @property
+    def preemptions(self) -> int:
+        """How many decisions differ from the plain choice."""
+        return sum(1 for step in self.steps if step.value)
+
+    def __getitem__(self, index: int) -> Step:
+        return self.steps[index]
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __iter__(self) -> Iterator[Step]:
+        return iter(self.steps)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Schedule):
+            return NotImplemented
+        return [step[:3] for step in self.steps] == [step[:3] for step in other.steps]
+
+    def __hash__(self) -> int:
+        return hash(tuple(step[:3] for step in self.steps))
+
+    def __repr__(self) -> str:
+        return f"<Schedule of {len(self.steps)} decisions, {self.preemptions} not the plain one, seed {self.seed}>"

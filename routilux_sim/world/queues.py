@@ -1,0 +1,216 @@
+"""Simulated queues: each put and get is one operation.
+
+``queue.Queue`` and its subclasses, wherever they were defined, keep their ``_init``, ``_put``, ``_get`` and ``_qsize``;
+only the waiting around them is replaced. `SimpleQueue` is written in C, so it is replaced whole.
+"""
+
+from __future__ import annotations
+
+import queue as real
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from routilux_sim.kernel.core import Kernel, here
+from routilux_sim.world.sync import Waitable, deadline_after
+
+__all__ = ["METHOD_REPLACEMENTS", "SimpleQueue"]
+
+_ShutDown: type[Exception] = getattr(real, "ShutDown", real.Empty)
+
+
+class _Side(Waitable):
+    """One side of a queue: who waits to put, to get, or for everything to be done."""
+
+    __slots__ = ()
+
+
+class _Getters(_Side):
+    kind = "Queue.get"
+    __slots__ = ()
+
+
+class _Putters(_Side):
+    kind = "Queue.put"
+    __slots__ = ()
+
+
+class _Joiners(_Side):
+    kind = "Queue.join"
+    __slots__ = ()
+
+
+def _side(queue: Any, name: str, kind: type[_Side]) -> _Side:
+    # Kept per execution: a queue made at import time serves many, and its waiters must not.
+    kernel = Kernel.active
+    kept = queue.__dict__.get("_sim_sides")
+    if kept is None or kept[0] is not kernel:
+        kept = queue.__dict__["_sim_sides"] = (kernel, {})
+    side: _Side | None = kept[1].get(name)
+    if side is None:
+        side = kept[1][name] = kind()
+    return side
+
+
+def _is_shut(queue: Any) -> bool:
+    return bool(queue.__dict__.get("is_shutdown", False))
+
+
+def _put(kernel: Kernel, self: Any, item: Any, block: bool = True, timeout: float | None = None) -> None:
+    kernel.point("put", _side(self, "get", _Getters))
+    if _is_shut(self):
+        raise _ShutDown
+    if self.maxsize > 0:
+        putters = _side(self, "put", _Putters)
+        if block and timeout is not None and timeout < 0:
+            raise ValueError("'timeout' must be a non-negative number")
+        deadline = deadline_after(kernel, timeout)
+        while self._qsize() >= self.maxsize:
+            if not block or not putters._wait(kernel, "put", deadline):
+                raise real.Full
+            if _is_shut(self):
+                raise _ShutDown
+    self._put(item)
+    self.unfinished_tasks += 1
+    _side(self, "get", _Getters)._wake(kernel, 1)
+
+
+def _get(kernel: Kernel, self: Any, block: bool = True, timeout: float | None = None) -> Any:
+    getters = _side(self, "get", _Getters)
+    kernel.point("get", getters)
+    if block and timeout is not None and timeout < 0:
+        raise ValueError("'timeout' must be a non-negative number")
+    deadline = deadline_after(kernel, timeout)
+    while not self._qsize():
+        if _is_shut(self):
+            raise _ShutDown
+        if not block or not getters._wait(kernel, "get", deadline):
+            raise real.Empty
+    item = self._get()
+    _side(self, "put", _Putters)._wake(kernel, 1)
+    return item
+
+
+def _task_done(kernel: Kernel, self: Any) -> None:
+    joiners = _side(self, "join", _Joiners)
+    kernel.point("task_done", joiners)
+    unfinished = self.unfinished_tasks - 1
+    if unfinished < 0:
+        raise ValueError("task_done() called too many times")
+    self.unfinished_tasks = unfinished
+    if not unfinished:
+        joiners._wake(kernel, len(joiners._waiters))
+
+
+def _join(kernel: Kernel, self: Any) -> None:
+    joiners = _side(self, "join", _Joiners)
+    kernel.point("join", joiners)
+    while self.unfinished_tasks:
+        joiners._wait(kernel, "join", None)
+
+
+def _qsize(kernel: Kernel, self: Any) -> int:
+    kernel.point("qsize", _side(self, "get", _Getters))
+    return int(self._qsize())
+
+
+def _empty(kernel: Kernel, self: Any) -> bool:
+    return not _qsize(kernel, self)
+
+
+def _full(kernel: Kernel, self: Any) -> bool:
+    return 0 < self.maxsize <= _qsize(kernel, self)
+
+
+def _shutdown(kernel: Kernel, self: Any, immediate: bool = False) -> None:
+    kernel.point("shutdown", _side(self, "get", _Getters))
+    self.is_shutdown = True
+    if immediate:
+        while self._qsize():
+            self._get()
+            if self.unfinished_tasks > 0:
+                self.unfinished_tasks -= 1
+    for name, kind in (("get", _Getters), ("put", _Putters), ("join", _Joiners)):
+        side = _side(self, name, kind)
+        side._wake(kernel, len(side._waiters))
+
+
+def _dispatch(simulated: Callable[..., Any], name: str) -> Callable[..., Any]:
+    original = getattr(real.Queue, name)
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        kernel = here()
+        return original(self, *args, **kwargs) if kernel is None else simulated(kernel, self, *args, **kwargs)
+
+    method.__name__ = name
+    method.__doc__ = original.__doc__
+    return method
+
+
+METHOD_REPLACEMENTS: dict[str, Callable[..., Any]] = {
+    name: _dispatch(simulated, name)
+    for name, simulated in {
+        "put": _put,
+        "get": _get,
+        "task_done": _task_done,
+        "join": _join,
+        "qsize": _qsize,
+        "empty": _empty,
+        "full": _full,
+        "shutdown": _shutdown,
+    }.items()
+    if hasattr(real.Queue, name)
+}
+"""By name on ``queue.Queue``; ``put_nowait`` and ``get_nowait`` call these."""
+
+
+class SimpleQueue(_Side):
+    """``queue.SimpleQueue``: unbounded, and nothing but put and get."""
+
+    kind = "SimpleQueue"
+    __slots__ = ("_items",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._items: deque[Any] = deque()
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002 - as CPython's
+        """Put an item; never waits."""
+        kernel = here()
+        if kernel is not None:
+            kernel.point("put", self)
+        self._items.append(item)
+        if kernel is not None:
+            self._wake(kernel, 1)
+
+    def put_nowait(self, item: Any) -> None:
+        """Put an item."""
+        self.put(item)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Take the oldest item, waiting for one if asked to."""
+        if block and timeout is not None and timeout < 0:
+            raise ValueError("'timeout' must be a non-negative number")
+        kernel = here()
+        if kernel is None:
+            if not self._items:
+                raise real.Empty
+            return self._items.popleft()
+        kernel.point("get", self)
+        deadline = deadline_after(kernel, timeout)
+        while not self._items:
+            if not block or not self._wait(kernel, "get", deadline):
+                raise real.Empty
+        return self._items.popleft()
+
+    def get_nowait(self) -> Any:
+        """Take the oldest item, or raise Empty."""
+        return self.get(block=False)
+
+    def qsize(self) -> int:
+        """How many items there are."""
+        return len(self._items)
+
+    def empty(self) -> bool:
+        """Whether there are none."""
+        return not self._items

@@ -1,0 +1,63 @@
+"""The simulated runtime: what the production engine's threads, locks and clocks are made of in a simulation."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+
+from routilux.abc import Lock as LockProtocol
+from routilux.abc import Runtime, Thread
+from routilux_sim.kernel.core import Kernel, here
+from routilux_sim.world.sync import Lock
+from routilux_sim.world.threads import spawn_thread
+
+__all__ = ["SimRuntime"]
+
+
+class SimRuntime(Runtime):
+    """Threads, locks and clocks of one execution."""
+
+    def __init__(self, kernel: Kernel, instruments: Sequence[object] = ()) -> None:
+        self._kernel = kernel
+        self._ids: dict[str, itertools.count[int]] = {}
+        self._exit_calls: list[Callable[[], object]] = []
+        self.instruments = instruments
+        self.point = self._point
+
+    def _point(self, op: str) -> None:
+        if here() is self._kernel:
+            self._kernel.point(op)
+
+    def lock(self) -> LockProtocol:
+        """Make a simulated lock."""
+        return Lock()
+
+    def monotonic_ns(self) -> int:
+        """Virtual nanoseconds since the execution began."""
+        return self._kernel.now
+
+    def wall_time(self) -> float:
+        """The simulated wall clock."""
+        return (self._kernel.epoch_ns + self._kernel.now) / 1e9
+
+    def start_thread(self, target: Callable[[], None], name: str) -> Thread:
+        """Start a simulated daemon thread."""
+        return spawn_thread(self._kernel, target, name)
+
+    def thread_name(self) -> str:
+        """The name of the current task."""
+        task = self._kernel.current
+        return task.name if task is not None else "driver"
+
+    def new_id(self, prefix: str) -> str:
+        """Count: identifiers are the same in every execution of one schedule."""
+        return f"{prefix}-{next(self._ids.setdefault(prefix, itertools.count(1)))}"
+
+    def at_exit(self, callback: Callable[[], object]) -> None:
+        """Call ``callback`` when the simulated program ends."""
+        self._exit_calls.append(callback)
+
+    def exit(self) -> None:
+        """The end of the program: call what was asked for, the latest first, as ``atexit`` does."""
+        while self._exit_calls:
+            self._exit_calls.pop()()

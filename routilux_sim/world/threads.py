@@ -1,0 +1,240 @@
+"""Simulated threads: ``threading.Thread``'s own methods, replaced, so that subclasses defined anywhere are simulated too.
+
+A thread started in a simulation is a task; its ``run`` and everything else about it stay CPython's.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from routilux_sim.kernel.core import Kernel, here
+from routilux_sim.kernel.task import DONE, Task
+from routilux_sim.world.sync import deadline_after
+
+__all__ = ["MODULE_REPLACEMENTS", "THREAD_REPLACEMENTS", "TaskThread", "join_task", "spawn_thread"]
+
+_start = threading.Thread.start
+_join = threading.Thread.join
+_is_alive = threading.Thread.is_alive
+_current_thread = threading.current_thread
+_get_ident = threading.get_ident
+_get_native_id = threading.get_native_id
+_enumerate = threading.enumerate
+_default_excepthook = threading.excepthook
+
+
+class TaskThread:
+    """A started task, as `routilux.abc.Thread`."""
+
+    __slots__ = ("_task",)
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until the task has ended."""
+        kernel = here()
+        if kernel is not None:
+            join_task(kernel, self._task, timeout)
+
+    def is_alive(self) -> bool:
+        """True until the task has ended."""
+        return self._task.state is not DONE
+
+
+def join_task(kernel: Kernel, task: Task, timeout: float | None) -> None:
+    """Wait until ``task`` has ended, at most ``timeout`` virtual seconds."""
+    kernel.point("join", task)
+    if task.state is DONE or (timeout is not None and timeout <= 0):
+        return
+    me = kernel.current
+    assert me is not None  # noqa: S101 - here() has seen to it
+    task.joiners.append(me)
+    if not kernel.block("join", task, deadline_after(kernel, timeout)):
+        task.joiners.remove(me)
+
+
+def spawn_thread(kernel: Kernel, target: Callable[[], Any], name: str, daemon: bool = True) -> TaskThread:
+    """Start a task that runs ``target``."""
+    kernel.point("start")
+    return TaskThread(kernel.spawn(target, name, daemon))
+
+
+def start(self: threading.Thread) -> None:
+    """Replace ``Thread.start``."""
+    kernel = here()
+    if kernel is None:
+        _start(self)
+        return
+    if not self._initialized:  # type: ignore[attr-defined]
+        raise RuntimeError("thread.__init__() not called")
+    if self._started._flag:  # type: ignore[attr-defined]
+        raise RuntimeError("threads can only be started once")
+    kernel.point("start")
+    task = kernel.spawn(lambda: _run(self), self.name, self.daemon)
+    task.thread = self
+    self._sim_task = task  # type: ignore[attr-defined]
+    self._ident = task.number  # type: ignore[attr-defined]
+    self._native_id = task.number  # type: ignore[attr-defined]
+    self._started._flag = True  # type: ignore[attr-defined] # no scheduling point: starting is one operation
+
+
+def _run(thread: threading.Thread) -> None:
+    try:
+        thread.run()
+    except SystemExit:
+        pass  # as CPython does
+    except Exception:
+        if threading.excepthook is _default_excepthook:
+            raise
+        threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), thread)))
+
+
+def join(self: threading.Thread, timeout: float | None = None) -> None:
+    """Replace ``Thread.join``."""
+    kernel = here()
+    task = _task_of(self)
+    if kernel is None or (task is None and self._started._flag):  # type: ignore[attr-defined]
+        if task is None:
+            _join(self, timeout)
+        return
+    if task is None:
+        raise RuntimeError("cannot join thread before it is started")
+    if task is kernel.current:
+        raise RuntimeError("cannot join current thread")
+    join_task(kernel, task, timeout)
+
+
+def is_alive(self: threading.Thread) -> bool:
+    """Replace ``Thread.is_alive``."""
+    task = _task_of(self)
+    return _is_alive(self) if task is None else task.state is not DONE
+
+
+def _task_of(thread: threading.Thread) -> Task | None:
+    return thread.__dict__.get("_sim_task")
+
+
+def current_thread() -> threading.Thread:
+    """Replace ``threading.current_thread``."""
+    kernel = here()
+    if kernel is None:
+        return _current_thread()
+    task = kernel.current
+    assert task is not None  # noqa: S101 - here() has seen to it
+    if task.thread is None:
+        task.thread = _current_thread() if task.is_caller else _stand_in(task)
+    thread: threading.Thread = task.thread
+    return thread
+
+
+def _stand_in(task: Task) -> threading.Thread:
+    """A Thread object for a task that was not started through one."""
+    thread = threading.Thread(name=task.name, daemon=task.daemon)
+    thread._sim_task = task  # type: ignore[attr-defined]
+    thread._ident = thread._native_id = task.number  # type: ignore[attr-defined]
+    thread._started._flag = True  # type: ignore[attr-defined]
+    return thread
+
+
+def get_ident() -> int:
+    """Replace ``threading.get_ident``: the task's number, but the program's own task keeps its thread's."""
+    kernel = here()
+    if kernel is None or kernel.current is None or kernel.current.is_caller:
+        return _get_ident()
+    return kernel.current.number
+
+
+def get_native_id() -> int:
+    """Replace ``threading.get_native_id``."""
+    return _get_native_id() if here() is None else get_ident()
+
+
+def enumerate_threads() -> list[threading.Thread]:
+    """Replace ``threading.enumerate``: inside a simulation, its threads alone."""
+    kernel = here()
+    if kernel is None:
+        return _enumerate()
+    for task in kernel.tasks:
+        if task.state is not DONE and task.thread is None:
+            task.thread = _current_thread() if task.is_caller else _stand_in(task)
+    return [task.thread for task in kernel.tasks if task.state is not DONE]
+
+
+def active_count() -> int:
+    """Replace ``threading.active_count``."""
+    return len(enumerate_threads())
+
+
+class Local:
+    """``threading.local``: attributes that each task has for itself."""
+
+    __slots__ = ("__dict__", "__weakref__", "_args")
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Local:
+        """Remember the arguments: ``__init__`` runs once in each task that comes by."""
+        if (args or kwargs) and cls.__init__ is object.__init__:
+            raise TypeError("Initialization arguments are not supported")
+        self = object.__new__(cls)
+        object.__setattr__(self, "_args", (args, kwargs))
+        _storage(self)
+        return self
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "__dict__":
+            return _contents(self)
+        contents = _contents(self)
+        if name in contents:
+            return contents[name]
+        return object.__getattribute__(self, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "__dict__":
+            raise AttributeError(f"{type(self).__name__!r} object attribute '__dict__' is read-only")
+        _contents(self)[name] = value
+
+    def __delattr__(self, name: str) -> None:
+        try:
+            del _contents(self)[name]
+        except KeyError:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}") from None
+
+
+def _storage(local: Local) -> dict[int, Any]:
+    """The table of the current task; each entry keeps its local alive, so that an id is never used twice."""
+    kernel = here()
+    table = _outside if kernel is None or kernel.current is None else kernel.current.storage
+    table.setdefault(id(local), ({}, local))
+    return table
+
+
+def _contents(local: Local) -> dict[str, Any]:
+    kernel = here()
+    table = _outside if kernel is None or kernel.current is None else kernel.current.storage
+    entry = table.get(id(local))
+    if entry is None:
+        contents: dict[str, Any] = {}
+        table[id(local)] = (contents, local)
+        args, kwargs = object.__getattribute__(local, "_args")
+        type(local).__init__(local, *args, **kwargs)
+        return contents
+    found: dict[str, Any] = entry[0]
+    return found
+
+
+_outside: dict[int, Any] = {}
+
+THREAD_REPLACEMENTS: dict[str, Callable[..., Any]] = {"start": start, "join": join, "is_alive": is_alive}
+"""By name on ``threading.Thread``."""
+
+MODULE_REPLACEMENTS: dict[str, Any] = {
+    "current_thread": current_thread,
+    "get_ident": get_ident,
+    "get_native_id": get_native_id,
+    "enumerate": enumerate_threads,
+    "active_count": active_count,
+}
+"""By name in ``threading``."""
