@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from enum import Enum
+from enum import StrEnum
 
 from routilux.engine import context
 from routilux.exceptions import UnknownNameError
@@ -12,7 +12,7 @@ from routilux.exceptions import UnknownNameError
 __all__ = ["ErrorHandler", "ErrorStrategy"]
 
 
-class ErrorStrategy(str, Enum):
+class ErrorStrategy(StrEnum):
     """What becomes of a job when a handler raises."""
 
     STOP = "stop"

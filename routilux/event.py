@@ -26,9 +26,7 @@ class Event:
 
     __slots__ = ("_listeners", "name", "output_params", "routine")
 
-    def __init__(
-        self, name: str, routine: Routine | None = None, output_params: Iterable[str] | None = None
-    ) -> None:
+    def __init__(self, name: str, routine: Routine | None = None, output_params: Iterable[str] | None = None) -> None:
         self.name = name
         self.routine = routine
         self.output_params = list(output_params or ())

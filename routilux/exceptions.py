@@ -6,10 +6,10 @@
     └── RoutiluxError
         ├── UnknownNameError      (also ValueError)    a routine, event, slot, strategy … that is not there
         ├── DuplicateNameError    (also ValueError)    a name or connection that is there already
-        ├── HandlerArgumentError  (also TypeError)     an event's data does not fit the handler's parameters
+        ├── HandlerArgumentError  (also TypeError)     an event's data does not fit the handler
         ├── FlowShutdownError     (also RuntimeError)  work handed to a flow that was shut down
         ├── WouldDeadlockError    (also RuntimeError)  a handler waits for the job that it is part of
-        └── SerializationError    (also ValueError)    something that cannot be stored, or a document that cannot be read
+        └── SerializationError    (also ValueError)    something cannot be stored, or a document cannot be read
 
 Each also derives from the built-in class that a caller would guess, so ``except ValueError`` goes on working.
 """
@@ -44,9 +44,7 @@ class UnknownNameError(RoutiluxError, ValueError):
         hint: What to do about it, where there is more to say than choosing another name.
     """
 
-    def __init__(
-        self, kind: str, name: object, allowed: Iterable[str], owner: str = "", hint: str = ""
-    ) -> None:
+    def __init__(self, kind: str, name: object, allowed: Iterable[str], owner: str = "", hint: str = "") -> None:
         """Word the message from its parts."""
         self.kind = kind
         self.name = name

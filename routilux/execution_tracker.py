@@ -142,7 +142,10 @@ class ExecutionTracker:
             return job.figures()
         total: dict[str, Figures] = {}
         with self._lock:
-            parts: Iterable[dict[str, Figures]] = [self._ended, *(live.figures() for live in self._live.values())]
+            parts: Iterable[dict[str, Figures]] = [
+                self._ended,
+                *(live.figures() for live in self._live.values()),
+            ]
             for part in parts:
                 for routine_id, figures in part.items():
                     total.setdefault(routine_id, Figures()).add(figures)

@@ -6,7 +6,7 @@ import math
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from routilux import runtime as runtimes
 from routilux import serialization
@@ -148,7 +148,11 @@ class Flow:
             return self._graph.nodes[routine_id]
         except (KeyError, TypeError):
             raise UnknownNameError(
-                "routine", routine_id, self._graph.nodes, f"flow {self.flow_id!r}", "add it with add_routine()"
+                "routine",
+                routine_id,
+                self._graph.nodes,
+                f"flow {self.flow_id!r}",
+                "add it with add_routine()",
             ) from None
 
     def _place(self, routine_id: str, routine: Routine) -> None:
@@ -165,7 +169,9 @@ class Flow:
         touching = [c for c in self._connections.values() if routine_id in (c.source_id, c.target_id)]
         for connection in touching:
             if connection.source_id == routine_id and routine.get_event(connection.event) is None:
-                raise UnknownNameError("event", connection.event, routine.events, repr(routine), f"{connection} needs it")
+                raise UnknownNameError(
+                    "event", connection.event, routine.events, repr(routine), f"{connection} needs it"
+                )
             if connection.target_id == routine_id and routine.get_slot(connection.slot) is None:
                 raise UnknownNameError("slot", connection.slot, routine.slots, repr(routine), f"{connection} needs it")
         for connection in touching:
@@ -301,7 +307,7 @@ class Flow:
         self, job_state: JobState, timeout: float | None = None, progress_callback: Progress | None = None
     ) -> bool:
         """Wait for one job's end; see `JobState.wait_for_completion`."""
-        account = job_state._account  # noqa: SLF001 - the two halves of a job
+        account = job_state._account
         if account is None or job_state.flow_id != self.flow_id:
             raise ValueError(f"{job_state!r} is not a job of flow {self.flow_id!r}")
         limit = _seconds("timeout", timeout, zero=True)
@@ -344,7 +350,7 @@ class Flow:
         """True when ``engine`` runs this flow's jobs."""
         return self._engine is engine
 
-    def __enter__(self) -> Flow:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

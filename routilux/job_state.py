@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from routilux import runtime as runtimes
@@ -93,7 +93,7 @@ class JobState:
 
     def _wall(self, monotonic_ns: int) -> datetime:
         seconds = self._wall_base + (monotonic_ns - self._clock_base) / 1e9
-        return datetime.fromtimestamp(seconds, timezone.utc)
+        return datetime.fromtimestamp(seconds, UTC)
 
     @property
     def events_emitted(self) -> int:
@@ -144,9 +144,7 @@ class JobState:
     def get_execution_history(self, routine_id: str | None = None) -> list[ExecutionRecord]:
         """The records kept, oldest first: all, or one routine's."""
         rows = self._journal.history()
-        return [
-            self._record(row) for row in rows if routine_id is None or row[2] == routine_id
-        ]
+        return [self._record(row) for row in rows if routine_id is None or row[2] == routine_id]
 
     def _record(self, row: Row) -> ExecutionRecord:
         at_ns, kind, routine_id, name, rest = row

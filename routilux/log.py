@@ -7,7 +7,7 @@ other. structlog (extra ``log``) is imported when a log is asked for, not before
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -67,7 +67,13 @@ class ExecutionLog(Instrument):
 
     def emit(self, job: JobState, routine_id: str, event: str, data: dict[str, Any], targets: int) -> None:
         """Log ``emit``: the names of what was sent, not the values, which may be large or private."""
-        fields = {"job": job.job_id, "routine": routine_id, "name": event, "params": sorted(data), "targets": targets}
+        fields = {
+            "job": job.job_id,
+            "routine": routine_id,
+            "name": event,
+            "params": sorted(data),
+            "targets": targets,
+        }
         self._write("emit", fields)
 
     def activation_start(self, activation: Activation) -> None:
@@ -102,7 +108,7 @@ def _error(error: BaseException | None) -> dict[str, str]:
     return {} if error is None else {"error": f"{type(error).__name__}: {error}"}
 
 
-def render(line: dict[str, Any]) -> bytes:
+def render(line: Mapping[str, Any]) -> bytes:
     """Render one line as JSON with sorted keys, through structlog.
 
     Raises:
@@ -131,7 +137,8 @@ def json_lines(target: str | Path | BinaryIO) -> ExecutionLog:
     """
     import structlog  # noqa: PLC0415 - the extra is imported when asked for
 
-    stream = Path(target).open("ab") if isinstance(target, str | Path) else target
+    # Open for as long as the log is written to: until the process ends, or the file is closed by who opened it.
+    stream = Path(target).open("ab") if isinstance(target, str | Path) else target  # noqa: SIM115
     logger = structlog.wrap_logger(
         structlog.BytesLogger(stream), processors=[lambda _logger, _method, line: render(line)[:-1]]
     )
@@ -143,7 +150,11 @@ def json_lines(target: str | Path | BinaryIO) -> ExecutionLog:
     def write(event: str, fields: dict[str, Any]) -> None:
         with lock:  # sequence numbers and times in the order of the lines
             logger.info(
-                event, seq=next(numbers), t_ns=runtime.monotonic_ns() - began, task=runtime.thread_name(), **fields
+                event,
+                seq=next(numbers),
+                t_ns=runtime.monotonic_ns() - began,
+                task=runtime.thread_name(),
+                **fields,
             )
 
     return ExecutionLog(write)

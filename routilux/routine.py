@@ -124,9 +124,7 @@ class Routine:
         try:
             return self._events[name]
         except KeyError:
-            raise UnknownNameError(
-                "event", name, self._events, repr(self), "add it with define_event()"
-            ) from None
+            raise UnknownNameError("event", name, self._events, repr(self), "add it with define_event()") from None
 
     def set_config(self, **values: Any) -> None:
         """Add ``values`` to the routine's configuration."""
@@ -174,9 +172,7 @@ class Routine:
         """Let the job go on without this routine."""
         self.set_error_handler(ErrorHandler(strategy))
 
-    def set_as_critical(
-        self, max_retries: int = 3, retry_delay: float = 1.0, retry_backoff: float = 2.0
-    ) -> None:
+    def set_as_critical(self, max_retries: int = 3, retry_delay: float = 1.0, retry_backoff: float = 2.0) -> None:
         """Retry this routine, and fail the job when that does not help; the figures are those of `ErrorHandler`."""
         self.set_error_handler(
             ErrorHandler(ErrorStrategy.RETRY, max_retries, retry_delay, retry_backoff, is_critical=True)

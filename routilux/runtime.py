@@ -23,9 +23,9 @@ class OsRuntime(Runtime):
     """Threads, locks and clocks of the operating system."""
 
     # The very functions, so that the seam costs nothing; bound at import, so that nobody's later patch reaches them.
-    lock: Callable[[], Lock] = staticmethod(threading.Lock)  # type: ignore[assignment]
-    monotonic_ns: Callable[[], int] = staticmethod(time.monotonic_ns)  # type: ignore[assignment]
-    wall_time: Callable[[], float] = staticmethod(time.time)  # type: ignore[assignment]
+    lock: Callable[[], Lock] = staticmethod(threading.Lock)
+    monotonic_ns: Callable[[], int] = staticmethod(time.monotonic_ns)
+    wall_time: Callable[[], float] = staticmethod(time.time)
 
     def __init__(self) -> None:
         self._ids = itertools.count(1)
@@ -80,6 +80,6 @@ def set_ambient(find: Callable[[], Runtime | None] | None) -> Callable[[], Runti
 
     ``find`` returns None in threads that are not its business.
     """
-    global _ambient  # noqa: PLW0603 - one process, one ambient world
+    global _ambient
     previous, _ambient = _ambient, find
     return previous

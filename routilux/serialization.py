@@ -174,7 +174,8 @@ def _routine_to_data(routine_id: str, routine: Routine) -> dict[str, Any]:
     name = type(routine).registry_name()
     if Routine.registry.get(name) is not type(routine):
         raise SerializationError(
-            place, f"its class {name!r} is not the registered one of that name; a later class took the name over"
+            place,
+            f"its class {name!r} is not the registered one of that name; a later class took the name over",
         )
     return {
         "class": name,
@@ -206,7 +207,8 @@ def _method_name(routine: Routine, function: Callable[..., Any] | None, place: s
     name = name_of(function)
     if _method(routine, name) != function:
         raise SerializationError(
-            place, f"{function!r} is not a method of {type(routine).__qualname__}; functions are stored by method name"
+            place,
+            f"{function!r} is not a method of {type(routine).__qualname__}; functions are stored by method name",
         )
     return name
 
@@ -269,9 +271,9 @@ def _build(flow_class: type[Flow], document: _Reader) -> Flow:
             fresh.add_routine(_routine_from_data(reader), routine_id)
     for index, description in enumerate(document.take("connections", list)):
         reader = _Reader(description, f"connection {index}")
-        names = [reader.take(key, str) for key in ("source", "event", "target", "slot")]
+        source, event, target, slot = (reader.take(key, str) for key in ("source", "event", "target", "slot"))
         with reader.explaining():
-            fresh.connect(*names, param_mapping=reader.take("param_mapping", dict))
+            fresh.connect(source, event, target, slot, reader.take("param_mapping", dict))
         reader.finish()
     document.finish()
     return fresh
@@ -282,13 +284,12 @@ def _routine_from_data(reader: _Reader) -> Routine:
     cls = Routine.registry.get(name)
     if cls is None:
         raise SerializationError(
-            f"{reader.place}, 'class'", f"no routine class {name!r} is registered; import the module that defines it"
+            f"{reader.place}, 'class'",
+            f"no routine class {name!r} is registered; import the module that defines it",
         )
     routine = cls()
     config = reader.take("config", dict)
-    routine.set_config(
-        **{key: from_plain(value, f"{reader.place}, config {key!r}") for key, value in config.items()}
-    )
+    routine.set_config(**{key: from_plain(value, f"{reader.place}, config {key!r}") for key, value in config.items()})
     handler = reader.take("error_handler", dict | None)
     routine.set_error_handler(_handler_from_data(handler, f"{reader.place}, error handler"))
     for slot_name, description in reader.take("slots", dict).items():
@@ -351,7 +352,8 @@ def _exception(name: Any, place: str) -> type[BaseException]:
         if _class_name(cls) == name:
             return cls
     raise SerializationError(
-        f"{place}, 'retryable_exceptions'", f"no exception class {name!r} is loaded; import the module that defines it"
+        f"{place}, 'retryable_exceptions'",
+        f"no exception class {name!r} is loaded; import the module that defines it",
     )
 
 
@@ -385,7 +387,9 @@ class _Reader:
     def finish(self) -> None:
         extra = [key for key in self._data if key not in self._seen]
         if extra:
-            raise SerializationError(self.place, f"unknown field {extra[0]!r}; there are: {', '.join(sorted(self._seen))}")
+            raise SerializationError(
+                self.place, f"unknown field {extra[0]!r}; there are: {', '.join(sorted(self._seen))}"
+            )
 
     def explaining(self) -> _Explaining:
         return _Explaining(self.place)
@@ -400,11 +404,19 @@ class _Explaining:
     def __enter__(self) -> None:
         pass
 
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, Exception) and not isinstance(error, SerializationError):
             raise SerializationError(self._place, str(error)) from error
 
 
 def _kind_name(kind: Any) -> str:
-    names = {str: "a string", int: "a whole number", float: "a number", dict: "an object", list: "a list", bool: "true or false", type(None): "null"}
+    names = {
+        str: "a string",
+        int: "a whole number",
+        float: "a number",
+        dict: "an object",
+        list: "a list",
+        bool: "true or false",
+        type(None): "null",
+    }
     return " or ".join(names[item] for item in getattr(kind, "__args__", (kind,)))

@@ -46,7 +46,9 @@ _HOMES = {
     "simulate": "routilux_sim.simulation",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = [  # noqa: PLE0604 - the keys are names
+    *_HOMES,
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -6,7 +6,7 @@ import gc
 from _thread import get_ident
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from routilux.abc import Runtime
 from routilux.log import ExecutionLog
@@ -59,7 +59,12 @@ class SimScheduler(ThreadPoolScheduler):
         self._collector = LogCollector()
         self._carriers = Carriers()
         self._kernel = Kernel(
-            chosen, self._carriers, Limits(max_steps), round(epoch * 1e9), self._collector.write, keep_enabled=True
+            chosen,
+            self._carriers,
+            Limits(max_steps),
+            round(epoch * 1e9),
+            self._collector.write,
+            keep_enabled=True,
         )
         self._collector.kernel = self._kernel
         runtime = SimRuntime(self._kernel, (ExecutionLog(self._collector.write),))
@@ -160,7 +165,7 @@ class SimScheduler(ThreadPoolScheduler):
         self._ended = SimulationError("it was closed")
         self._carriers.close()
 
-    def __enter__(self) -> SimScheduler:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -1,1 +1,1 @@
-"""The engine: what happens to an activation between an emit and its end. It knows no thread and no clock but its runtime's."""
+"""The engine: what happens to an activation between an emit and its end, on whatever threads and clock it is given."""

@@ -34,7 +34,9 @@ def bind(handler: Callable[..., Any]) -> Call:
         parameters = list(inspect.signature(handler).parameters.values())
     except ValueError:  # some built-in functions tell nothing of their parameters
         return lambda data: handler(dict(data))
-    by_kind = {kind: [p for p in parameters if p.kind is kind] for kind in Parameter.POSITIONAL_ONLY.__class__}
+    by_kind: defaultdict[Any, list[Parameter]] = defaultdict(list)
+    for parameter in parameters:
+        by_kind[parameter.kind].append(parameter)
     named = by_kind[Parameter.POSITIONAL_OR_KEYWORD] + by_kind[Parameter.KEYWORD_ONLY]
     if by_kind[Parameter.POSITIONAL_ONLY]:
         return _bind_positional(handler, by_kind[Parameter.POSITIONAL_ONLY], named)
@@ -44,9 +46,8 @@ def bind(handler: Callable[..., Any]) -> Call:
         return _bind_one(handler, named[0])
     if named:
         return _bind_some(handler, named)
-    if by_kind[Parameter.VAR_POSITIONAL]:
-        return lambda data: handler(dict(data))
-    return lambda _data: handler()
+    takes_any = bool(by_kind[Parameter.VAR_POSITIONAL])
+    return (lambda data: handler(dict(data))) if takes_any else (lambda _data: handler())
 
 
 def _check(handler: Callable[..., Any]) -> None:

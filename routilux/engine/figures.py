@@ -63,8 +63,7 @@ class Figures:
         """Count one attempt of that length."""
         if not self.calls or duration_ns < self.min_ns:
             self.min_ns = duration_ns
-        if duration_ns > self.max_ns:
-            self.max_ns = duration_ns
+        self.max_ns = max(self.max_ns, duration_ns)
         self.calls += 1
         self.total_ns += duration_ns
 

@@ -48,5 +48,9 @@ def _complain(name: str, method: Any, error: Exception) -> None:
 
     owner = getattr(method, "__self__", method)
     logging.getLogger("routilux").error(
-        "instrument %r raised %r in %s() and will not be called for it again", owner, error, name, exc_info=error
+        "instrument %r raised %r in %s() and will not be called for it again",
+        owner,
+        error,
+        name,
+        exc_info=error,
     )

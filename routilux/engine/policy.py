@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import NamedTuple
 
 from routilux.error_handler import ErrorHandler, ErrorStrategy
@@ -13,7 +13,7 @@ MAX_DELAY = 100 * 365 * 86_400.0
 """A century, in seconds; below what ``Lock.acquire(timeout=)`` accepts on every platform."""
 
 
-class Action(str, Enum):
+class Action(StrEnum):
     """The outcomes that an error can have; the values are the routine states that users read."""
 
     STOP = "failed"

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from routilux_sim.kernel.task import Task
 
-__all__ = ["DeadlockError", "DivergenceError", "LimitReachedError", "SimulationError", "TaskKilled", "TaskStuckError"]
+__all__ = [
+    "DeadlockError",
+    "DivergenceError",
+    "LimitReachedError",
+    "SimulationError",
+    "TaskKilled",
+    "TaskStuckError",
+]
 
 
 class SimulationError(Exception):

@@ -49,16 +49,15 @@ def _dispatch(simulated: Callable[..., Any], name: str) -> Callable[..., Any]:
     return function
 
 
-REPLACEMENTS: dict[str, Callable[..., Any]] = {
-    name: _dispatch(simulated, name)
-    for name, simulated in {
-        "sleep": _sleep,
-        "monotonic": _monotonic,
-        "monotonic_ns": _monotonic_ns,
-        "perf_counter": _monotonic,
-        "perf_counter_ns": _monotonic_ns,
-        "time": _time,
-        "time_ns": _time_ns,
-    }.items()
+_SIMULATED: dict[str, Callable[..., Any]] = {
+    "sleep": _sleep,
+    "monotonic": _monotonic,
+    "monotonic_ns": _monotonic_ns,
+    "perf_counter": _monotonic,
+    "perf_counter_ns": _monotonic_ns,
+    "time": _time,
+    "time_ns": _time_ns,
 }
+
+REPLACEMENTS = {name: _dispatch(simulated, name) for name, simulated in _SIMULATED.items()}
 """By name in the ``time`` module. In real threads they are what they were."""

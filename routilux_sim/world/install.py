@@ -153,7 +153,7 @@ class SavedState:
     """
 
     def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed).getstate()
+        self.random = random.Random(seed).getstate()  # noqa: S311 - what is simulated must be predictable
         self.counter = itertools.count(1).__next__
 
 
@@ -166,7 +166,8 @@ class _ExecutorModule:
     NAME = "concurrent.futures.thread"
 
     def __init__(self) -> None:
-        self._module = sys.modules.get(self.NAME)
+        # Any: what is touched here is private, and its types are not told.
+        self._module: Any = sys.modules.get(self.NAME)
         self._lock: Any = None
         self._known: set[Any] = set()
 
@@ -178,7 +179,7 @@ class _ExecutorModule:
 
     def finish(self) -> None:
         """What ``concurrent.futures`` does when a program ends: let every executor's threads finish and join them."""
-        module = sys.modules.get(self.NAME)
+        module: Any = sys.modules.get(self.NAME)
         if module is None:
             return
         ours = [
@@ -196,7 +197,7 @@ class _ExecutorModule:
             module._shutdown = False
 
     def restore(self) -> None:
-        module = self._module or sys.modules.get(self.NAME)
+        module: Any = self._module or sys.modules.get(self.NAME)
         if module is None:
             return
         if self._lock is not None:

@@ -119,7 +119,7 @@ def _empty(kernel: Kernel, self: Any) -> bool:
 
 
 def _full(kernel: Kernel, self: Any) -> bool:
-    return 0 < self.maxsize <= _qsize(kernel, self)
+    return bool(0 < self.maxsize <= _qsize(kernel, self))
 
 
 def _shutdown(kernel: Kernel, self: Any, immediate: bool = False) -> None:
@@ -147,19 +147,19 @@ def _dispatch(simulated: Callable[..., Any], name: str) -> Callable[..., Any]:
     return method
 
 
-METHOD_REPLACEMENTS: dict[str, Callable[..., Any]] = {
-    name: _dispatch(simulated, name)
-    for name, simulated in {
-        "put": _put,
-        "get": _get,
-        "task_done": _task_done,
-        "join": _join,
-        "qsize": _qsize,
-        "empty": _empty,
-        "full": _full,
-        "shutdown": _shutdown,
-    }.items()
-    if hasattr(real.Queue, name)
+_SIMULATED: dict[str, Callable[..., Any]] = {
+    "put": _put,
+    "get": _get,
+    "task_done": _task_done,
+    "join": _join,
+    "qsize": _qsize,
+    "empty": _empty,
+    "full": _full,
+    "shutdown": _shutdown,
+}
+
+METHOD_REPLACEMENTS = {
+    name: _dispatch(simulated, name) for name, simulated in _SIMULATED.items() if hasattr(real.Queue, name)
 }
 """By name on ``queue.Queue``; ``put_nowait`` and ``get_nowait`` call these."""
 

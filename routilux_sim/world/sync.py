@@ -74,7 +74,7 @@ class Waitable:
 
 
 def _site() -> tuple[CodeType, int]:
-    frame = sys._getframe(2)  # noqa: SLF001 - the documented way to a caller's line without a traceback
+    frame = sys._getframe(2)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_OWN):
         frame = frame.f_back
     return frame.f_code, frame.f_lineno

@@ -1,4 +1,4 @@
-"""Simulated threads: ``threading.Thread``'s own methods, replaced, so that subclasses defined anywhere are simulated too.
+"""Simulated threads: ``threading.Thread``'s own methods, replaced, so that subclasses from anywhere are simulated too.
 
 A thread started in a simulation is a task; its ``run`` and everything else about it stay CPython's.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from routilux_sim.kernel.core import Kernel, here
 from routilux_sim.kernel.task import DONE, Task
@@ -174,7 +174,7 @@ class Local:
 
     __slots__ = ("__dict__", "__weakref__", "_args")
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Local:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Remember the arguments: ``__init__`` runs once in each task that comes by."""
         if (args or kwargs) and cls.__init__ is object.__init__:
             raise TypeError("Initialization arguments are not supported")
