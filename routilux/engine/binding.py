@@ -6,6 +6,7 @@ Knows signatures and dictionaries; knows neither slots nor jobs.
 from __future__ import annotations
 
 import inspect
+from collections import defaultdict
 from collections.abc import Callable
 from inspect import Parameter
 from typing import Any
