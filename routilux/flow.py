@@ -215,6 +215,10 @@ class Flow:
         if self._engine is not None:
             self._engine.error_handler = self._error_handler
 
+    def add_instrument(self, instrument: object) -> None:
+        """Let ``instrument`` hear what happens in jobs that begin from now on; see `routilux.abc.Instrument`."""
+        self._instruments = (*self._instruments, instrument)
+
     def set_execution_strategy(self, strategy: str, max_workers: int | None = None) -> None:
         """Change how jobs are run.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from routilux_sim.execution import Campaign, Execution, Program
@@ -118,6 +119,7 @@ def explore(
     max_steps: int = 1_000_000,
     max_seconds: float = 10 * 365 * 86_400.0,
     epoch: float = DEFAULT_EPOCH_NS / 1e9,
+    progress: Callable[[int], object] | None = None,
 ) -> Report:
     """Run ``program`` under many schedules; stop at the first failure, or when a budget is spent.
 
@@ -130,6 +132,7 @@ def explore(
         max_steps: As for `simulate`, for each execution; so are ``max_seconds`` and ``epoch``.
         max_seconds: Virtual seconds.
         epoch: Seconds since 1970.
+        progress: Called after each schedule, in real time, with how many have run.
 
     Raises:
         ValueError, TypeError: An unknown strategy, or a budget that is not a number above 0.
@@ -138,7 +141,7 @@ def explore(
     _check_budget(schedules, seconds)
     chosen = make_strategy(strategy)
     campaign = Campaign(program, Limits(max_steps, max_seconds), round(epoch * 1e9))
-    search = _Search(campaign, chosen, check_seed(seed), schedules, seconds)
+    search = _Search(campaign, chosen, check_seed(seed), schedules, seconds, progress)
     with campaign.running():
         return search.run()
 
@@ -154,13 +157,20 @@ class _Search:
     """One exploration under way."""
 
     def __init__(
-        self, campaign: Campaign, strategy: Strategy, seed: int, schedules: int, seconds: float | None
+        self,
+        campaign: Campaign,
+        strategy: Strategy,
+        seed: int,
+        schedules: int,
+        seconds: float | None,
+        progress: Callable[[int], object] | None,
     ) -> None:
         self._campaign = campaign
         self._strategy = strategy
         self._seed = seed
         self._budget = schedules
         self._seconds = seconds
+        self._progress = progress
         self._count = 0
         self._virtual_ns = 0
         self._began = _clock()
@@ -174,6 +184,8 @@ class _Search:
             execution = self._campaign.execute(self._strategy, seed)
             self._count += 1
             self._virtual_ns += execution.elapsed_ns
+            if self._progress is not None:
+                self._progress(self._count)
             if execution.error is not None:
                 return self._broken(execution)
             if not execution.decisions:

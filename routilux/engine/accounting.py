@@ -1,7 +1,7 @@
 """The books of one running job: what is outstanding, what is queued, who waits.
 
 Jobs share nothing that changes. What every activation does to the books is done without a lock, by single steps
-on dictionaries and sets, which CPython carries out in one step (a lock here is a convoy, see `routilux.engine.journal`).
+on dictionaries and sets, which CPython carries out whole (a lock here is a convoy, see `routilux.engine.journal`).
 Two rules make that sound; `runtime.point` stands where they matter, so that the simulator can break in there:
 
 * *First on the books, then look at the gate.* An emit enters its activations, then reads ``closed``; whoever closes a

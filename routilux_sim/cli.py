@@ -1,0 +1,76 @@
+"""The ``routilux-sim`` command."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from routilux._version import __version__
+from routilux_sim.scenario import Scenario, ScenarioError, load_scenario
+from routilux_sim.scenario_run import Outcome, run_scenario
+
+__all__ = ["cli"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="routilux-sim")
+def cli() -> None:
+    """Run flows in simulated threads and virtual time, reproducibly."""
+
+
+@cli.command()
+@click.argument("file", metavar="SCENARIO", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--seed", type=click.IntRange(min=0), help="Instead of the scenario's own.")
+@click.option(
+    "--log",
+    "log_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the execution log (JSON lines) here: of the failing schedule, or of the first.",
+)
+def run(file: Path, seed: int | None, log_path: Path | None) -> None:
+    """Run a SCENARIO file and print the verdict.
+
+    Exits with 0 when everything holds that must, 1 when something does not or nothing can be said, and 2 when the
+    scenario cannot be used.
+    """
+    try:
+        scenario = load_scenario(file)
+    except (ScenarioError, OSError) as error:
+        raise click.UsageError(str(error)) from error
+    began = time.perf_counter()
+    outcome = _run(scenario, seed)
+    if log_path is not None:
+        try:
+            log_path.write_bytes(outcome.execution.log_bytes())
+        except OSError as error:
+            raise click.BadParameter(str(error), param_hint="--log") from error
+    _print(scenario, outcome, time.perf_counter() - began)
+    sys.exit(1 if outcome.problem is not None else 0)
+
+
+def _run(scenario: Scenario, seed: int | None) -> Outcome:
+    if scenario.schedules == 1 or not sys.stderr.isatty():
+        return run_scenario(scenario, seed)
+    with click.progressbar(length=scenario.schedules, label=scenario.name, file=sys.stderr) as bar:
+        return run_scenario(scenario, seed, lambda count: bar.update(count - bar.pos))
+
+
+def _print(scenario: Scenario, outcome: Outcome, seconds: float) -> None:
+    figures = outcome.figures
+    click.echo(f"{scenario.name}: {outcome.verdict}")
+    click.echo(f"  schedules  {outcome.schedules}, seed {outcome.execution.seed}, strategy {scenario.strategy}")
+    if "status" in figures:
+        click.echo(f"  status     {figures['status']}")
+        click.echo(f"  duration   {figures['duration']:g} virtual seconds")
+    if "speedup" in figures:
+        click.echo(f"  speed-up   {figures['speedup']:.2f} times {scenario.expect.speedup_over}")
+    if outcome.problem is None:
+        for delivery in scenario.expect.delivered:
+            count = "at least 1" if delivery.times is None else delivery.times
+            click.echo(f"  delivered  {delivery.routine}.{delivery.slot}: {count}, as it must")
+    else:
+        click.echo(f"  problem    {outcome.problem}")
+    click.echo(f"  real time  {seconds:.3f} s")

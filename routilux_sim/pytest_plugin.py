@@ -1,0 +1,182 @@
+"""The pytest plugin: runs tests marked ``sim`` as simulated programs.
+
+Loaded at every start of every user's pytest, so it imports nothing of the simulator before a marked test runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+import pytest
+
+if TYPE_CHECKING:
+    from routilux_sim.execution import Execution
+
+__all__: list[str] = []
+
+MARKER = (
+    "sim(schedules=1, strategy='random', seed=None, max_steps=1000000): run the test in simulated threads and virtual "
+    "time, under so many schedules; seed= fixes the seed instead of deriving it from --sim-seed"
+)
+SEED = pytest.StashKey[int]()
+SEED_BITS = 32
+
+
+def _seed(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 up, not {text!r}")
+    return int(text)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options."""
+    group = parser.getgroup("routilux-sim", "simulated threads and virtual time")
+    group.addoption(
+        "--sim-seed",
+        type=_seed,
+        metavar="N",
+        help="seed of the run, mixed with each test's node id; a fresh one is drawn and shown when not given",
+    )
+    group.addoption(
+        "--sim-artifacts",
+        metavar="DIR",
+        help="write each simulated test's execution log here, and a replay file if it fails",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker and settle the run's seed."""
+    config.addinivalue_line("markers", MARKER)
+    given = config.getoption("--sim-seed")
+    # Under pytest-xdist the controller has drawn the seed, and every worker takes it from there.
+    handed = getattr(config, "workerinput", {}).get("routilux_sim_seed")
+    # SystemRandom: plugins that seed the global generator must not make every run draw the same seed.
+    drawn = random.SystemRandom().getrandbits(SEED_BITS) if given is None and handed is None else None
+    config.stash[SEED] = next(seed for seed in (given, handed, drawn) if seed is not None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Hand the run's seed to a pytest-xdist worker."""
+    node.workerinput["routilux_sim_seed"] = node.config.stash[SEED]
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Show the run's seed."""
+    return f"routilux-sim: --sim-seed={config.stash[SEED]}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse markers that would be half ignored, before anything runs."""
+    for item in items:
+        marker = item.get_closest_marker("sim")
+        if marker is not None:
+            _check_marker(item, marker)
+
+
+def _check_marker(item: pytest.Item, marker: pytest.Mark) -> None:
+    allowed: dict[str, Callable[[Any], bool]] = {
+        "schedules": lambda value: _is_whole(value) and value >= 1,
+        "strategy": lambda value: isinstance(value, str) or callable(getattr(value, "pick", None)),
+        "seed": lambda value: value is None or _is_whole(value),
+        "max_steps": lambda value: _is_whole(value) and value >= 1,
+    }
+    if marker.args:
+        raise pytest.UsageError(f"{item.nodeid}: sim takes keyword arguments only, not {marker.args!r}")
+    for name, value in marker.kwargs.items():
+        if name not in allowed:
+            raise pytest.UsageError(f"{item.nodeid}: sim has no argument {name!r}; there are: {', '.join(allowed)}")
+        if not allowed[name](value):
+            raise pytest.UsageError(f"{item.nodeid}: sim({name}={value!r}) is out of range; see 'pytest --markers'")
+    if isinstance(marker.kwargs.get("strategy"), str):
+        _check_strategy(item, marker.kwargs["strategy"])
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _check_strategy(item: pytest.Item, name: str) -> None:
+    try:
+        from routilux_sim.strategy import STRATEGIES  # noqa: PLC0415 - not before a marked test is there
+    except ModuleNotFoundError:
+        return  # running the test says what to install
+    if name not in STRATEGIES:
+        raise pytest.UsageError(f"{item.nodeid}: unknown strategy {name!r}; there are: {', '.join(sorted(STRATEGIES))}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object:
+    """Run a marked test in the simulator; fixtures have been set up outside it."""
+    __tracebackhide__ = True
+    marker = pyfuncitem.get_closest_marker("sim")
+    if marker is None:
+        return None
+    names = pyfuncitem._fixtureinfo.argnames  # noqa: SLF001 - as pytest's own hook does
+    arguments = {name: pyfuncitem.funcargs[name] for name in names}
+    _SimulatedTest(pyfuncitem, marker).run(lambda: pyfuncitem.obj(**arguments))
+    return True
+
+
+class _SimulatedTest:
+    """One marked test."""
+
+    def __init__(self, item: pytest.Function, marker: pytest.Mark) -> None:
+        self._item = item
+        run_seed = item.config.stash[SEED]
+        fixed = marker.kwargs.get("seed")
+        # XOR with the node id's checksum: a test's seed does not depend on which other tests run, nor in what order.
+        self._seed: int = fixed if fixed is not None else run_seed ^ crc32(item.nodeid.encode())
+        self._schedules: int = marker.kwargs.get("schedules", 1)
+        self._options = {
+            "strategy": marker.kwargs.get("strategy", "random"),
+            "max_steps": marker.kwargs.get("max_steps", 1_000_000),
+        }
+        self._command = f"pytest --sim-seed={run_seed} '{item.nodeid}'"
+
+    def run(self, program: Callable[[], object]) -> None:
+        __tracebackhide__ = True
+        try:
+            from routilux_sim import explore, simulate  # noqa: PLC0415 - what it needs is an extra
+        except ModuleNotFoundError as error:
+            raise pytest.UsageError(f"simulated tests need {error.name}: pip install 'routilux[sim]'") from error
+        if self._schedules == 1:
+            execution = simulate(program, seed=self._seed, **self._options)
+            self._keep(execution)
+            if execution.error is not None:
+                self._fail(execution.error, execution)
+            return
+        report = explore(program, schedules=self._schedules, seed=self._seed, **self._options)
+        if report.failure is not None:
+            self._keep(report.failure.execution)
+            self._fail(report.failure.exception, report.failure.execution)
+        if report.verdict == "inconclusive":
+            report.raise_if_failed()
+
+    def _fail(self, error: BaseException, execution: Execution) -> None:
+        __tracebackhide__ = True
+        from routilux_sim.explanation import explain  # noqa: PLC0415 - only for failures
+
+        if not isinstance(error, pytest.skip.Exception | pytest.xfail.Exception):
+            # A note, unlike a report section, also reaches JUnit XML.
+            error.add_note(f"simulated under seed {execution.seed}; reproduce with: {self._command}")
+            self._item.add_report_section("call", "simulation", explain(execution))
+        raise error
+
+    def _keep(self, execution: Execution) -> None:
+        directory = self._item.config.getoption("--sim-artifacts")
+        if directory is None:
+            return
+        from routilux_sim.replays import save_schedule  # noqa: PLC0415 - only when asked for
+
+        base = Path(directory) / re.sub(r"[^\w.\[\]-]+", "_", self._item.nodeid)
+        base.parent.mkdir(parents=True, exist_ok=True)
+        Path(f"{base}.jsonl").write_bytes(execution.log_bytes())
+        if execution.error is not None:
+            save_schedule(execution.schedule, f"{base}.replay.json", failure=f"{execution.error!r}")
