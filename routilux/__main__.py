@@ -16,7 +16,7 @@ def main() -> int:
             raise
         sys.stderr.write("The command line needs click: pip install 'routilux[cli]'\n")
         return 2
-    cli()
+    cli(prog_name="routilux")
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +51,8 @@ def run(
         flow = load_flow_factory(factory, [Path.cwd()])()
     except LoadError as error:
         raise click.UsageError(str(error)) from error
-    if log_path is not None:
-        _attach_log(flow, log_path)
     values = dict(_param(text) for text in params)
-    with flow:
+    with _logging(flow, log_path), flow:
         try:
             job = flow.execute(entry, values, execution_strategy=strategy, timeout=timeout)
         except RoutiluxError as error:
@@ -63,13 +62,17 @@ def run(
     sys.exit(0 if job.status == "completed" else 1)
 
 
-def _attach_log(flow: Flow, path: str) -> None:
+def _logging(flow: Flow, path: str | None) -> AbstractContextManager[object]:
+    if path is None:
+        return nullcontext()
     try:
-        flow.add_instrument(json_lines(path))
+        log = json_lines(path)
     except ImportError as error:
         raise click.UsageError("--log needs structlog: pip install 'routilux[log]'") from error
     except OSError as error:
         raise click.BadParameter(str(error), param_hint="--log") from error
+    flow.add_instrument(log)
+    return log
 
 
 def _param(text: str) -> tuple[str, Any]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from routilux import runtime as runtimes
 from routilux.abc import Instrument
@@ -48,14 +49,29 @@ Write = Callable[[str, dict[str, Any]], None]
 
 
 class ExecutionLog(Instrument):
-    """The instrument that writes the execution log. Give it to a flow: ``Flow(instruments=[json_lines(path)])``.
+    """The instrument that writes the execution log. Give it to a flow: ``Flow(instruments=[log])``.
 
     Args:
         write: Called as ``write(event, fields)`` for each line.
+        close: Called by `close`, once nothing more will be written.
     """
 
-    def __init__(self, write: Write) -> None:
+    def __init__(self, write: Write, close: Callable[[], object] | None = None) -> None:
         self._write = write
+        self._close = close
+
+    def close(self) -> None:
+        """Close the file, if this log opened it."""
+        if self._close is not None:
+            self._close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
 
     def job_start(self, job: JobState) -> None:
         """Log ``job.start``."""
@@ -126,10 +142,10 @@ def _stand_in(value: object) -> str:
 
 
 def json_lines(target: str | Path | BinaryIO) -> ExecutionLog:
-    """Make an execution log that appends JSON lines to a file.
+    """Make an execution log that appends JSON lines to a file. Close it, or use it in a ``with`` statement.
 
     Args:
-        target: A path, or a binary file open for writing.
+        target: A path, or a binary file open for writing, which stays open.
 
     Raises:
         ImportError: structlog is not installed (``pip install routilux[log]``).
@@ -137,8 +153,8 @@ def json_lines(target: str | Path | BinaryIO) -> ExecutionLog:
     """
     import structlog  # noqa: PLC0415 - the extra is imported when asked for
 
-    # Open for as long as the log is written to: until the process ends, or the file is closed by who opened it.
-    stream = Path(target).open("ab") if isinstance(target, str | Path) else target  # noqa: SIM115
+    ours = isinstance(target, str | Path)
+    stream = Path(target).open("ab") if isinstance(target, str | Path) else target  # noqa: SIM115 - close() closes it
     logger = structlog.wrap_logger(
         structlog.BytesLogger(stream), processors=[lambda _logger, _method, line: render(line)[:-1]]
     )
@@ -157,4 +173,4 @@ def json_lines(target: str | Path | BinaryIO) -> ExecutionLog:
                 **fields,
             )
 
-    return ExecutionLog(write)
+    return ExecutionLog(write, stream.close if ours else None)

@@ -16,7 +16,7 @@ def main() -> int:
             raise
         sys.stderr.write(f"The simulator needs {error.name}: pip install 'routilux[sim]'\n")
         return 2
-    cli()
+    cli(prog_name="routilux-sim")
     return 0
 
 
