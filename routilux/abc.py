@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     from routilux.engine.activation import Activation
     from routilux.job_state import JobState
 
-__all__ = ["Instrument", "Lock", "Runtime", "Scheduler", "Thread", "Workers"]
+__all__ = ["LONGEST_WAIT", "Instrument", "Lock", "Runtime", "Scheduler", "Thread", "Workers"]
 
 T = TypeVar("T")
+
+LONGEST_WAIT = 100 * 365 * 86_400.0
+"""A century, in seconds: as good as for ever, and below what ``Lock.acquire(timeout=)`` accepts on every platform."""
 
 
 class Lock(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Iterable
 from enum import StrEnum
 
@@ -54,13 +54,22 @@ class ErrorHandler:
         retryable_exceptions: Iterable[type[BaseException]] | type[BaseException] | None = None,
         is_critical: bool = False,
     ) -> None:
-        self.strategy = ErrorStrategy(strategy)
+        self.strategy = strategy
         self.max_retries = _count("max_retries", max_retries)
         self.retry_delay = _figure("retry_delay", retry_delay)
         self.retry_backoff = _figure("retry_backoff", retry_backoff)
         self.retryable_exceptions = _exception_classes(retryable_exceptions)
         self.is_critical = is_critical
         self._last_retry_count = 0
+
+    @property
+    def strategy(self) -> ErrorStrategy:
+        """What to do about an error; may be assigned by name too."""
+        return self._strategy
+
+    @strategy.setter
+    def strategy(self, strategy: ErrorStrategy | str) -> None:
+        self._strategy = ErrorStrategy(strategy)
 
     @property
     def retry_count(self) -> int:
@@ -87,7 +96,7 @@ def _count(name: str, value: int) -> int:
 
 
 def _figure(name: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= sys.float_info.max:
         raise ValueError(f"{name} must be a finite number from 0 up, not {value!r}")
     return value
 

@@ -40,6 +40,10 @@ class Event:
         """Undo every `connect` to ``slot``."""
         self._listeners = [pair for pair in self._listeners if pair[0] is not slot]
 
+    def replace(self, old: Slot, new: Slot) -> None:
+        """Deliver to ``new`` what went to ``old``, in its place."""
+        self._listeners = [(new if slot is old else slot, mapping) for slot, mapping in self._listeners]
+
     def deliver(self, data: dict[str, Any]) -> None:
         """Call each connected slot's handler here and now, in the order of connection."""
         for slot, mapping in list(self._listeners):

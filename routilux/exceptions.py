@@ -16,6 +16,7 @@ Each also derives from the built-in class that a caller would guess, so ``except
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable
 
 __all__ = [
@@ -26,7 +27,16 @@ __all__ = [
     "SerializationError",
     "UnknownNameError",
     "WouldDeadlockError",
+    "brief",
 ]
+
+
+def brief(value: object) -> str:
+    """Show a value in a message, however large, deep or broken it is."""
+    try:
+        return reprlib.repr(value)
+    except Exception:  # noqa: BLE001 - a message must come about whatever the value's own repr does
+        return f"<{type(value).__qualname__}>"
 
 
 class RoutiluxError(Exception):
@@ -51,7 +61,7 @@ class UnknownNameError(RoutiluxError, ValueError):
         self.allowed = sorted(allowed)
         place = f" in {owner}" if owner else ""
         choices = ", ".join(repr(item) for item in self.allowed) or "none"
-        message = f"unknown {kind} {name!r}{place}; there are: {choices}"
+        message = f"unknown {kind} {brief(name)}{place}; there are: {choices}"
         super().__init__(f"{message}; {hint}" if hint else message)
 
 

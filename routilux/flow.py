@@ -15,11 +15,13 @@ from routilux.connection import Connection
 from routilux.engine.dispatch import Engine, Progress
 from routilux.engine.routing import Graph, Route
 from routilux.error_handler import ErrorHandler
+from routilux.event import Event
 from routilux.exceptions import DuplicateNameError, UnknownNameError
 from routilux.execution_tracker import ExecutionTracker
 from routilux.job_state import JobState
 from routilux.routine import Routine, check_error_handler
 from routilux.schedulers.thread_pool import ThreadPoolScheduler
+from routilux.slot import Slot
 
 __all__ = ["Flow"]
 
@@ -64,7 +66,6 @@ class Flow:
         self._error_handler: ErrorHandler | None = None
         self._graph = Graph()
         self._connections: dict[tuple[str, str, str, str], Connection] = {}
-        self._routines = RoutineTable(self)
         self._engine: Engine | None = None
         self._engines: dict[Runtime, Engine] = {}
         self.execution_tracker = ExecutionTracker(self.flow_id)
@@ -74,7 +75,7 @@ class Flow:
     @property
     def routines(self) -> RoutineTable:
         """Routines by id. Assigning to an id replaces the routine there and keeps its connections."""
-        return self._routines
+        return RoutineTable(self)
 
     @property
     def connections(self) -> list[Connection]:
@@ -97,7 +98,7 @@ class Flow:
                 routine_id = f"{base}_{count}"
         elif routine_id in self._graph.nodes:
             raise DuplicateNameError(f"flow {self.flow_id!r} has a routine {routine_id!r} already; choose another id")
-        self._routines[routine_id] = routine
+        self._place(routine_id, routine)
         return routine_id
 
     def connect(
@@ -123,25 +124,35 @@ class Flow:
         connection = Connection(source, event, target, slot, param_mapping)
         if connection.key in self._connections:
             raise DuplicateNameError(f"{source}.{event} and {target}.{slot} are connected already in {self!r}")
-        self._route(connection)
+        emitted, receiver = self._ends(connection)
         self._connections[connection.key] = connection
+        self._route(source, event)
+        emitted.connect(receiver, connection.param_mapping)
         return connection
 
-    def _route(self, connection: Connection) -> None:
-        """Put a connection where emits find it."""
-        source = self._node(connection.source_id)
-        target = self._node(connection.target_id)
-        event = source.routine.get_event(connection.event)
+    def _ends(self, connection: Connection) -> tuple[Event, Slot]:
+        """The event and the slot that a connection names."""
+        source, target = self._node(connection.source_id).routine, self._node(connection.target_id).routine
+        event = source.get_event(connection.event)
         if event is None:
-            owner = f"routine {connection.source_id!r}"
-            raise UnknownNameError("event", connection.event, source.routine.events, owner)
-        slot = target.routine.get_slot(connection.slot)
+            raise UnknownNameError(
+                "event", connection.event, source.events, f"routine {connection.source_id!r}", f"for {connection}"
+            )
+        slot = target.get_slot(connection.slot)
         if slot is None:
-            owner = f"routine {connection.target_id!r}"
-            raise UnknownNameError("slot", connection.slot, target.routine.slots, owner)
-        route = Route(target.target(slot), connection.param_mapping)
-        source.outgoing[connection.event] = (*source.outgoing.get(connection.event, ()), route)
-        event.connect(slot, connection.param_mapping)
+            raise UnknownNameError(
+                "slot", connection.slot, target.slots, f"routine {connection.target_id!r}", f"for {connection}"
+            )
+        return event, slot
+
+    def _route(self, source_id: str, event: str) -> None:
+        """Put the connections of an event where emits find them, in one step: an emit sees all, or all as before."""
+        nodes = self._graph.nodes
+        nodes[source_id].outgoing[event] = tuple(
+            Route(nodes[c.target_id].target(self._ends(c)[1]), c.param_mapping)
+            for c in self._connections.values()
+            if (c.source_id, c.event) == (source_id, event)
+        )
 
     def _node(self, routine_id: str) -> Any:
         try:
@@ -174,18 +185,16 @@ class Flow:
                 )
             if connection.target_id == routine_id and routine.get_slot(connection.slot) is None:
                 raise UnknownNameError("slot", connection.slot, routine.slots, repr(routine), f"{connection} needs it")
-        for connection in touching:
-            self._unroute(connection)
+        before = [self._ends(connection) for connection in touching]
         self._graph.place(routine_id, routine)
-        for connection in touching:
-            self._route(connection)
-
-    def _unroute(self, connection: Connection) -> None:
-        source, target = self._node(connection.source_id), self._node(connection.target_id)
-        slot = target.routine.get_slot(connection.slot)
-        routes = source.outgoing[connection.event]
-        source.outgoing[connection.event] = tuple(r for r in routes if r.target is not target.target(slot))
-        source.routine.get_event(connection.event).disconnect(slot)
+        for connection, (old_event, old_slot) in zip(touching, before, strict=True):
+            event, slot = self._ends(connection)
+            self._route(connection.source_id, connection.event)
+            if event is old_event:
+                event.replace(old_slot, slot)
+            else:
+                old_event.disconnect(old_slot)
+                event.connect(slot, connection.param_mapping)
 
     # Running
 
@@ -300,8 +309,8 @@ class Flow:
         if engine is fresh:
             engine.error_handler = self._error_handler
             self.execution_tracker.move_to(runtime)
-            # Threads hold the engine and never the flow, so that a flow dropped without shutdown lets them end.
-            weakref.finalize(self, engine.dispose).atexit = False
+            # Threads that wait for work refer neither to the flow nor to the engine, so that both can be dropped.
+            weakref.finalize(self, engine.crew.close).atexit = False
             for other in [key for key in self._engines if key is not runtime]:
                 self._engines.pop(other, None)
         self._engine = engine
@@ -412,8 +421,7 @@ class RoutineTable(MutableMapping[str, Routine]):
     """
 
     def __init__(self, flow: Flow) -> None:
-        # A weak proxy: the flow must die with its last user, without waiting for the garbage collector.
-        self._flow: Flow = weakref.proxy(flow)
+        self._flow = flow
 
     def __getitem__(self, routine_id: str) -> Routine:
         return self._flow._graph.nodes[routine_id].routine

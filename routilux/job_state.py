@@ -144,10 +144,10 @@ class JobState:
     def get_execution_history(self, routine_id: str | None = None) -> list[ExecutionRecord]:
         """The records kept, oldest first: all, or one routine's."""
         rows = self._journal.history()
-        return [self._record(row) for row in rows if routine_id is None or row[2] == routine_id]
+        return [self._record(row) for row in rows if routine_id is None or row[3] == routine_id]
 
     def _record(self, row: Row) -> ExecutionRecord:
-        at_ns, kind, routine_id, name, rest = row
+        _, at_ns, kind, routine_id, name, rest = row
         if kind == "activation":
             slot, attempt, duration_ns, error = rest[:4]
             data = {"slot": slot, "attempt": attempt, "duration": duration_ns / 1e9}
@@ -159,8 +159,9 @@ class JobState:
 
     def record_execution(self, routine_id: str, event_name: str, data: dict[str, Any] | None = None) -> None:
         """Add a record of one's own to the history."""
-        self._journal.write((self._clock.monotonic_ns(), "event", routine_id, event_name, dict(data or {})))
-        self._journal.relieve()
+        journal = self._journal
+        row = (next(journal.order), self._clock.monotonic_ns(), "event", routine_id, event_name, dict(data or {}))
+        journal.write_event(row)
 
     def update_shared_data(self, key: str, value: Any) -> None:
         """Set one value that all handlers of the job may read."""

@@ -11,11 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from inspect import getattr_static
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from routilux.engine.binding import name_of
 from routilux.error_handler import ErrorHandler
-from routilux.exceptions import SerializationError
+from routilux.exceptions import SerializationError, brief
 from routilux.routine import Routine
 from routilux.slot import Slot
 
@@ -79,7 +81,7 @@ def to_plain(value: Any, place: str, depth: int = 0) -> Any:
         return value
     if kind is float:
         if not math.isfinite(value):
-            raise SerializationError(place, f"{value!r} is not a JSON number")
+            raise SerializationError(place, f"{brief(value)} is not a JSON number")
         return value
     if kind is list:
         return [to_plain(item, f"{place}[{index}]", depth + 1) for index, item in enumerate(value)]
@@ -89,15 +91,19 @@ def to_plain(value: Any, place: str, depth: int = 0) -> Any:
     if encoder is None:
         raise SerializationError(
             place,
-            f"{value!r} is a {kind.__qualname__}, which JSON has not; "
+            f"{brief(value)} is a {kind.__qualname__}, which JSON has not; "
             "store something plain, or register_encoder() for the type",
         )
-    return {TAG: encoder.name, "value": to_plain(encoder.encode(value), place, depth + 1)}
+    try:
+        encoded = encoder.encode(value)
+    except Exception as error:
+        raise SerializationError(place, f"cannot be encoded as {encoder.name}: {error}") from error
+    return {TAG: encoder.name, "value": to_plain(encoded, place, depth + 1)}
 
 
 def _key(key: Any, place: str) -> str:
     if type(key) is not str:
-        raise SerializationError(place, f"key {key!r} is a {type(key).__qualname__}; JSON keys are strings")
+        raise SerializationError(place, f"key {brief(key)} is a {type(key).__qualname__}; JSON keys are strings")
     if key == TAG:
         raise SerializationError(place, f"key {TAG!r} is reserved for encoded types; choose another")
     return key
@@ -115,15 +121,15 @@ def from_plain(value: Any, place: str, depth: int = 0) -> Any:
         return value
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise SerializationError(place, f"{value!r} is not a JSON number")
+            raise SerializationError(place, f"{brief(value)} is not a JSON number")
         return value
     if isinstance(value, list):
         return [from_plain(item, f"{place}[{index}]", depth + 1) for index, item in enumerate(value)]
     if not isinstance(value, dict):
-        raise SerializationError(place, f"{value!r} is not JSON data")
+        raise SerializationError(place, f"{brief(value)} is not JSON data")
     for key in value:
         if not isinstance(key, str):
-            raise SerializationError(place, f"key {key!r} is not a string")
+            raise SerializationError(place, f"key {brief(key)} is not a string")
     if TAG not in value:
         return {key: from_plain(item, f"{place}[{key!r}]", depth + 1) for key, item in value.items()}
     return _decode(value, place, depth)
@@ -134,7 +140,7 @@ def _decode(value: dict[str, Any], place: str, depth: int) -> Any:
     encoder = _by_name.get(name) if isinstance(name, str) else None
     if encoder is None or value.keys() != {TAG, "value"}:
         known = ", ".join(sorted(_by_name))
-        raise SerializationError(place, f"{value!r} is of no registered type; there are: {known}")
+        raise SerializationError(place, f"{brief(value)} is of no registered type; there are: {known}")
     inner = from_plain(value["value"], place, depth + 1)
     try:
         return encoder.decode(inner)
@@ -215,10 +221,14 @@ def _method_name(routine: Routine, function: Callable[..., Any] | None, place: s
 
 def _method(routine: Routine, name: str) -> Any:
     """The method ``name`` that the routine's own class defines; None for what every Routine has."""
-    if name.startswith("__") or hasattr(Routine, name) or not hasattr(type(routine), name):
+    # Looked up without binding: a document's name must not run a property or a descriptor of somebody's making.
+    found = getattr_static(type(routine), name, None)
+    if name.startswith("__") or hasattr(Routine, name) or not isinstance(found, _METHODS):
         return None
-    found = getattr(routine, name)
-    return found if callable(found) else None
+    return getattr(routine, name)
+
+
+_METHODS = (FunctionType, staticmethod, classmethod)
 
 
 def _handler_to_data(handler: ErrorHandler | None, place: str) -> dict[str, Any] | None:
@@ -246,10 +256,10 @@ def flow_from_data(flow: Flow, data: Any) -> None:
     """Make ``flow`` what ``data`` describes; see `Flow.deserialize`."""
     document = _Reader(data, "the document")
     if document.take("format", str) != FORMAT:
-        raise SerializationError("the document, 'format'", f"must be {FORMAT!r}, not {data['format']!r}")
+        raise SerializationError("the document, 'format'", f"must be {FORMAT!r}, not {brief(data['format'])}")
     if document.take("version", int) != VERSION:
         raise SerializationError(
-            "the document, 'version'", f"this routilux reads version {VERSION}, not {data['version']!r}"
+            "the document, 'version'", f"this routilux reads version {VERSION}, not {brief(data['version'])}"
         )
     fresh = _build(type(flow), document)
     flow.adopt(fresh)
@@ -258,7 +268,7 @@ def flow_from_data(flow: Flow, data: Any) -> None:
 def _build(flow_class: type[Flow], document: _Reader) -> Flow:
     with document.explaining():
         fresh = flow_class(
-            flow_id=document.take("flow_id", str),
+            flow_id=document.name("flow_id"),
             execution_strategy=document.take("execution_strategy", str),
             max_workers=document.take("max_workers", int),
             execution_timeout=document.take("execution_timeout", int | float | None),
@@ -289,7 +299,12 @@ def _routine_from_data(reader: _Reader) -> Routine:
         )
     routine = cls()
     config = reader.take("config", dict)
-    routine.set_config(**{key: from_plain(value, f"{reader.place}, config {key!r}") for key, value in config.items()})
+    routine.set_config(
+        **{
+            _key(key, f"{reader.place}, config"): from_plain(value, f"{reader.place}, config {key!r}")
+            for key, value in config.items()
+        }
+    )
     handler = reader.take("error_handler", dict | None)
     routine.set_error_handler(_handler_from_data(handler, f"{reader.place}, error handler"))
     for slot_name, description in reader.take("slots", dict).items():
@@ -314,7 +329,7 @@ def _slot_from_data(routine: Routine, name: str, reader: _Reader) -> None:
 
 def _event_from_data(routine: Routine, name: str, params: Any, place: str) -> None:
     if not isinstance(params, list) or not all(isinstance(item, str) for item in params):
-        raise SerializationError(place, f"must be a list of names, not {params!r}")
+        raise SerializationError(place, f"must be a list of names, not {brief(params)}")
     event = routine.get_event(name) or routine.define_event(name)
     event.output_params = list(params)
 
@@ -370,7 +385,7 @@ class _Reader:
 
     def __init__(self, data: Any, place: str) -> None:
         if not isinstance(data, Mapping):
-            raise SerializationError(place, f"must be an object, not {data!r}")
+            raise SerializationError(place, f"must be an object, not {brief(data)}")
         self.place = place
         self._data = data
         self._seen: set[str] = set()
@@ -381,14 +396,20 @@ class _Reader:
             raise SerializationError(self.place, f"lacks {key!r}")
         value = self._data[key]
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise SerializationError(f"{self.place}, {key!r}", f"must be {_kind_name(kind)}, not {value!r}")
+            raise SerializationError(f"{self.place}, {key!r}", f"must be {_kind_name(kind)}, not {brief(value)}")
+        return value
+
+    def name(self, key: str) -> str:
+        value: str = self.take(key, str)
+        if not value:
+            raise SerializationError(f"{self.place}, {key!r}", "must not be empty")
         return value
 
     def finish(self) -> None:
         extra = [key for key in self._data if key not in self._seen]
         if extra:
             raise SerializationError(
-                self.place, f"unknown field {extra[0]!r}; there are: {', '.join(sorted(self._seen))}"
+                self.place, f"unknown field {brief(extra[0])}; there are: {', '.join(sorted(self._seen))}"
             )
 
     def explaining(self) -> _Explaining:
@@ -406,7 +427,7 @@ class _Explaining:
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, Exception) and not isinstance(error, SerializationError):
-            raise SerializationError(self._place, str(error)) from error
+            raise SerializationError(self._place, f"{type(error).__name__}: {error}") from error
 
 
 def _kind_name(kind: Any) -> str:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
+from routilux.abc import LONGEST_WAIT
 from routilux.engine.merging import Gathered
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Waiter:
 
     def park(self, seconds: float | None) -> bool:
         """Wait for news, at most ``seconds``; True when there is some."""
-        return self._gate.acquire(timeout=-1 if seconds is None else seconds)
+        return self._gate.acquire(timeout=-1 if seconds is None else min(seconds, LONGEST_WAIT))
 
 
 class JobAccount:
@@ -63,6 +64,7 @@ class JobAccount:
 
     Attributes:
         job: What users see of it.
+        journal: What has happened in it.
         flow: Keeps the flow alive while the job runs; None once it is over.
         lane: The workers that run its activations.
         hooks: Instruments to call, or None; decided once a job.
@@ -89,6 +91,7 @@ class JobAccount:
         "flow",
         "hooks",
         "job",
+        "journal",
         "lane",
         "lock",
         "numbers",
@@ -102,6 +105,7 @@ class JobAccount:
         self.engine = engine
         self.flow: Flow | None = flow
         self.job = job
+        self.journal = job._journal  # noqa: SLF001 - the two halves of a job
         self.lane = lane
         self.hooks = hooks
         self.lock: Lock = engine.runtime.lock()

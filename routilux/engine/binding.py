@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from inspect import Parameter
 from typing import Any
 
@@ -40,7 +41,8 @@ def bind(handler: Callable[..., Any]) -> Call:
         by_kind[parameter.kind].append(parameter)
     named = by_kind[Parameter.POSITIONAL_OR_KEYWORD] + by_kind[Parameter.KEYWORD_ONLY]
     if by_kind[Parameter.POSITIONAL_ONLY]:
-        return _bind_positional(handler, by_kind[Parameter.POSITIONAL_ONLY], named)
+        everything = bool(by_kind[Parameter.VAR_KEYWORD])
+        return _bind_positional(handler, by_kind[Parameter.POSITIONAL_ONLY], named, everything)
     if by_kind[Parameter.VAR_KEYWORD]:
         return _bind_all(handler, named)
     if len(named) == 1:
@@ -55,6 +57,8 @@ def _check(handler: Callable[..., Any]) -> None:
     if not callable(handler):
         raise TypeError(f"a handler must be callable, not {handler!r}")
     body = getattr(handler, "__func__", handler)
+    if not (inspect.isroutine(body) or isinstance(body, partial | type)):
+        body = type(body).__call__
     if inspect.iscoroutinefunction(body) or inspect.isasyncgenfunction(body):
         raise TypeError(f"handler {name_of(handler)!r} is 'async def'; give a plain function")
     if inspect.isgeneratorfunction(body):
@@ -108,9 +112,11 @@ def _bind_some(handler: Callable[..., Any], named: list[Parameter]) -> Call:
     return call
 
 
-def _bind_positional(handler: Callable[..., Any], leading: list[Parameter], named: list[Parameter]) -> Call:
-    """Built-in and C functions: what cannot be passed by name goes by position, up to the first item that lacks."""
-    if len(leading) == 1 and not named:
+def _bind_positional(
+    handler: Callable[..., Any], leading: list[Parameter], named: list[Parameter], everything: bool
+) -> Call:
+    """What cannot be passed by name goes by position, up to the first item that lacks; the rest by name."""
+    if len(leading) == 1 and not named and not everything:
         return _bind_one(handler, leading[0])
     required = _required(leading) | _required(named)
 
@@ -122,6 +128,8 @@ def _bind_positional(handler: Callable[..., Any], leading: list[Parameter], name
             if parameter.name not in data:
                 break
             front.append(data[parameter.name])
-        return handler(*front, **{p.name: data[p.name] for p in named if p.name in data})
+        passed = {p.name for p in leading[: len(front)]}
+        rest = data.keys() - passed if everything else {p.name for p in named} & data.keys()
+        return handler(*front, **{name: data[name] for name in rest})
 
     return call

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from routilux.abc import LONGEST_WAIT
 from routilux.engine import context
 from routilux.engine.accounting import JobAccount, Waiter
 from routilux.engine.activation import Activation
 from routilux.engine.instrumentation import Hooks
+from routilux.engine.journal import BATCH
+from routilux.engine.merging import own_copy
 from routilux.engine.policy import Action, decide
 from routilux.engine.routing import rename
 from routilux.exceptions import FlowShutdownError, WouldDeadlockError
@@ -60,7 +63,7 @@ class Engine:
         self._point = runtime.point
         self._lock = runtime.lock()
         self._timers = Timers(runtime, f"{name}-timer")
-        self._pool: Workers | None = None
+        self.crew = Crew(self._timers)
         self._pool_size = 0
         self._live: dict[str, JobAccount] = {}
         self._closing = False
@@ -106,8 +109,7 @@ class Engine:
         if account.hooks is not None:
             account.hooks.call("job_start", job)
         if timeout is not None:
-            due = self._now() + round(timeout * 1e9)
-            account.deadline = self._timers.call_at(due, self._expire, account, timeout)
+            account.deadline = self._timers.call_at(self._after(timeout), self._expire, account, timeout)
         try:
             self._enqueue(account, [Activation(account, entry, data, next(account.numbers))])
         except RuntimeError as error:
@@ -119,14 +121,14 @@ class Engine:
 
     def _lane(self, workers: int | None) -> Workers:
         if workers is None:
-            return ThreadPool(self.runtime, self.run, self._name, 1, threads=False)
+            return ThreadPool(self.runtime, run, self._name, 1, threads=False)
         with self._lock:
-            if self._pool is None:
-                self._pool = self._scheduler.open(self.run, name=self._name, max_workers=workers)
+            if self.crew.pool is None:
+                self.crew.pool = self._scheduler.open(run, name=self._name, max_workers=workers)
             elif self._pool_size != workers:
-                self._pool.resize(workers)
+                self.crew.pool.resize(workers)
             self._pool_size = workers
-            return self._pool
+            return self.crew.pool
 
     def _run_here(self, account: JobAccount) -> None:
         lane = account.lane
@@ -150,8 +152,8 @@ class Engine:
         """Change how many activations run at a time."""
         with self._lock:
             self._pool_size = max_workers
-            if self._pool is not None:
-                self._pool.resize(max_workers)
+            if self.crew.pool is not None:
+                self.crew.pool.resize(max_workers)
 
     # The life of an activation
 
@@ -168,9 +170,8 @@ class Engine:
             Activation(account, route.target, rename(data, route.mapping) if route.mapping else data, next(numbers))
             for route in routes
         ]
-        journal = account.job._journal  # noqa: SLF001
-        journal.write((self._now(), "event", source_id, event, data))
-        journal.relieve()
+        journal = account.journal
+        journal.write_event((next(journal.order), self._now(), "event", source_id, event, data))
         if account.hooks is not None:
             account.hooks.call("emit", account.job, source_id, event, data, len(fresh))
         self._enqueue(account, fresh)
@@ -190,8 +191,7 @@ class Engine:
         elif activations:
             account.lane.submit(activations)
 
-    def run(self, activation: Activation) -> None:
-        """Run one activation in the calling thread, and settle what follows from it. Never raises."""
+    def _run(self, activation: Activation) -> None:
         account = activation.account
         if self._point is not None:
             self._point("start")
@@ -205,16 +205,22 @@ class Engine:
         token = context.active.set(activation)
         began = self._now()
         try:
-            if target.merges and not activation.merged:
-                activation.data = account.gathered(target).merge(target.slot.merge_strategy, activation.data)
-                activation.merged = True
-            target.call(activation.data)
+            target.call(self._merged(activation) if target.merges else activation.data)
         except BaseException as error:  # noqa: BLE001 - the error strategy decides, and nothing is lost
             self._failed(activation, error, began)
         else:
             self._settle(activation, "completed", None, began)
         finally:
             context.active.reset(token)
+
+    def _merged(self, activation: Activation) -> dict[str, Any]:
+        """Merge once for all attempts; give each a copy of its own."""
+        if not activation.merged:
+            target = activation.target
+            gathered = activation.account.gathered(target)
+            activation.data = gathered.merge(target.slot.merge_strategy, activation.data)
+            activation.merged = True
+        return own_copy(activation.data)
 
     def _settle(self, activation: Activation, status: str, error: BaseException | None, began: int) -> None:
         """Enter an activation's end in the books, and finish the job if it was the last."""
@@ -225,9 +231,10 @@ class Engine:
         if account.hooks is not None:
             account.hooks.call("activation_end", activation, name, error)
         row = (target.slot.name, activation.attempt, ended - began, _words(error), status)
-        journal = account.job._journal  # noqa: SLF001
-        journal.write((ended, "activation", target.node.routine_id, name, row))
-        journal.relieve()
+        journal = account.journal
+        journal.write_end((next(journal.order), ended, "activation", target.node.routine_id, name, row))
+        if len(journal.unsummed) >= BATCH:
+            journal.relieve()
         if self._point is not None:
             self._point("end")
         account.pending.discard(activation)
@@ -262,8 +269,9 @@ class Engine:
             account.pending.add(again)
             account.delayed[again] = self._timers.call_at(ended + round(delay * 1e9), self._retry_due, again)
         handler._last_retry_count = activation.attempt  # noqa: SLF001 - a mirror that nothing decides by
-        row = (activation.slot, activation.attempt, ended - began, _words(error))
-        account.job._journal.write((ended, "activation", activation.routine_id, "retry", row))  # noqa: SLF001
+        journal = account.journal
+        row = (activation.slot, activation.attempt, ended - began, _words(error), "retry")
+        journal.write_end((next(journal.order), ended, "activation", activation.routine_id, "retry", row))
         if account.hooks is not None:
             account.hooks.call("activation_retry", activation, error, delay)
         account.pending.discard(activation)
@@ -303,9 +311,10 @@ class Engine:
     def _drop(self, account: JobAccount, activations: list[Activation]) -> None:
         """Take activations that will never run off the books."""
         now = self._now()
+        journal = account.journal
         for activation in activations:
-            row = (activation.slot, activation.attempt, 0, None)
-            account.job._journal.write((now, "activation", activation.routine_id, "dropped", row))  # noqa: SLF001
+            row = (activation.slot, activation.attempt, 0, None, "dropped")
+            journal.write_end((next(journal.order), now, "activation", activation.routine_id, "dropped", row))
             if account.hooks is not None:
                 account.hooks.call("activation_drop", activation, f"the job has {account.job.status}")
         account.pending.difference_update(activations)
@@ -327,12 +336,12 @@ class Engine:
             self._live.pop(job.job_id, None)
             idle = self._closing and not self._live
         if idle:
-            self._close_down()
+            self.crew.close()
         flow = account.flow
         with account.lock:
             account.flow = None
             account.announce_locked()
-        if account.lane is not self._pool:
+        if account.lane is not self.crew.pool:
             account.lane.close()
         # The flow may die with this reference; no lock is held here.
         del flow
@@ -346,7 +355,7 @@ class Engine:
             WouldDeadlockError: The calling handler is part of that very job.
         """
         self._refuse_own_job(account)
-        deadline = None if timeout is None else self._now() + round(timeout * 1e9)
+        deadline = self._deadline(timeout)
         waiter = Waiter(self.runtime)
         with account.lock:
             over = account.over
@@ -368,10 +377,16 @@ class Engine:
 
     def wait_all(self, timeout: float | None) -> bool:
         """Wait until every job begun so far is over, at most ``timeout`` seconds in all."""
-        deadline = None if timeout is None else self._now() + round(timeout * 1e9)
+        deadline = self._deadline(timeout)
         with self._lock:
             accounts = list(self._live.values())
         return all(self.wait(account, self._left(deadline)) for account in accounts)
+
+    def _after(self, seconds: float) -> int:
+        return self._now() + round(min(seconds, LONGEST_WAIT) * 1e9)
+
+    def _deadline(self, timeout: float | None) -> int | None:
+        return None if timeout is None else self._after(timeout)
 
     def _left(self, deadline: int | None) -> float | None:
         return None if deadline is None else max(0, deadline - self._now()) / 1e9
@@ -387,18 +402,18 @@ class Engine:
         """
         if wait:
             self._refuse_own_job(None)
-        deadline = None if timeout is None else self._now() + round(timeout * 1e9)
+        deadline = self._deadline(timeout)
         with self._lock:
             self._closing = True
             idle = not self._live
         if idle:
-            self._close_down()
+            self.crew.close()
         if not wait:
             return idle
         if not self.wait_all(self._left(deadline)):
             return False
         with self._lock:
-            pool = self._pool
+            pool = self.crew.pool
         ended = pool is None or pool.join(self._left(deadline))
         return self._timers.join(self._left(deadline)) and ended
 
@@ -412,23 +427,41 @@ class Engine:
                 "return from the handler, and wait outside it"
             )
 
-    def _close_down(self) -> None:
-        if self._pool is not None:
-            self._pool.close()
-        self._timers.close()
-
-    def dispose(self) -> None:
-        """Let all threads end; for a flow that was dropped. Takes no lock: a finalizer calls it."""
-        self._closing = True
-        self._close_down()
-
     def finish_at_exit(self) -> None:
         """Let concurrent jobs end before the interpreter does, as ``concurrent.futures`` does."""
         self.shutdown(wait=True, timeout=None)
 
 
+def run(activation: Activation) -> None:
+    """Run one activation in the calling thread, and settle what follows from it. Never raises.
+
+    A function and not a method: the workers' threads call it, and an idle thread must not keep an engine alive, nor the
+    routines behind it, which may well refer to their flow.
+    """
+    activation.account.engine._run(activation)  # noqa: SLF001
+
+
+class Crew:
+    """The threads of one engine, apart from it: what a flow's finalizer closes."""
+
+    def __init__(self, timers: Timers) -> None:
+        self.timers = timers
+        self.pool: Workers | None = None
+
+    def close(self) -> None:
+        """Let all threads end. Takes no lock: garbage collection may call it anywhere."""
+        if self.pool is not None:
+            self.pool.close()
+        self.timers.close()
+
+
 def _words(error: BaseException | None) -> str | None:
-    return None if error is None else f"{type(error).__name__}: {error}"
+    if error is None:
+        return None
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - an exception that cannot word itself is still only an exception
+        return f"{type(error).__name__}: (no message: its __str__ failed)"
 
 
 def _report(account: JobAccount, progress: Progress) -> None:

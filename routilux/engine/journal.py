@@ -1,14 +1,16 @@
 """What has happened in one job, as it happens: written without a lock, summed up when there is a batch or a reader.
 
-Workers append rows; an append to a deque is one atomic step in CPython. Summing up (counts, durations, the bounded
-history) needs a lock, and a lock taken by every worker after every activation is a convoy: once one of them loses the
-interpreter while holding it, each acquisition becomes a switch between threads. So rows are summed up in batches, by
-whoever finds a batch and the lock free.
+Workers append rows; an append to a deque is one atomic step in CPython. Summing up (counts and durations) needs a lock,
+and a lock taken by every worker after every activation is a convoy: once one of them loses the interpreter while it
+holds it, each acquisition becomes a switch between threads. So rows are summed up in batches, by whoever finds a batch
+and the lock free.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
+from operator import itemgetter
 from typing import Any
 
 from routilux.abc import Lock, Runtime
@@ -16,9 +18,9 @@ from routilux.engine.figures import Figures
 
 __all__ = ["Journal", "Row"]
 
-Row = tuple[int, str, str, str, Any]
-"""When (nanoseconds), kind ("event" or "activation"), routine, event or outcome, and the rest: an event's data, or
-``(slot, attempt, duration in nanoseconds, error in words or None)``."""
+Row = tuple[int, int, str, str, str, Any]
+"""Order, time (nanoseconds), kind ("event" or "activation"), routine, event or outcome, and the rest: an event's data,
+or ``(slot, attempt, duration in nanoseconds, error in words or None, status for the figures)``."""
 
 BATCH = 256
 
@@ -29,48 +31,68 @@ class Journal:
     Args:
         runtime: Where the lock comes from.
         keep: How many rows of history are kept, the latest ones.
+
+    Attributes:
+        order: Numbers the rows, of both kinds, in the order in which they are written.
+        write_event: Appends an event's row; the deque behind it forgets by itself.
+        write_end: Appends the row of an activation's end. Call `sum_up` once `unsummed` has grown to a `BATCH`.
+        unsummed: Rows of ends that have not been added up yet.
     """
 
-    __slots__ = ("_events", "_figures", "_kept", "_lock", "_rows", "_touched_ns", "write")
+    __slots__ = (
+        "_end_count",
+        "_ends",
+        "_events",
+        "_figures",
+        "_keep",
+        "_lock",
+        "_touched_ns",
+        "order",
+        "unsummed",
+        "write_end",
+        "write_event",
+    )
 
     def __init__(self, runtime: Runtime, keep: int) -> None:
+        self._keep = keep
         self._lock: Lock = runtime.lock()
-        self._rows: deque[Row] = deque()
-        self._kept: deque[Row] = deque(maxlen=keep)
+        self._events: deque[Row] = deque(maxlen=keep)
+        self._ends: deque[Row] = deque(maxlen=keep)
+        self._end_count = 0
         self._figures: dict[str, Figures] = {}
-        self._events = 0
         self._touched_ns = runtime.monotonic_ns()
-        self.write = self._rows.append
-        """Adds a row. Call `relieve` now and then."""
+        self.order = itertools.count()
+        self.unsummed: deque[Row] = deque()
+        self.write_event = self._events.append
+        self.write_end = self.unsummed.append
 
     def relieve(self) -> None:
-        """Sum up if a batch has come together and nobody else is at it: what keeps memory bounded."""
-        if len(self._rows) >= BATCH and self._lock.acquire(blocking=False):
+        """Add up the rows that have come together, unless somebody is at it: what keeps memory bounded."""
+        if self._lock.acquire(blocking=False):
             try:
                 self._sum_up()
             finally:
                 self._lock.release()
 
     def _sum_up(self) -> None:
-        rows = self._rows
-        for _ in range(len(rows)):
-            row = rows.popleft()
-            self._kept.append(row)
-            at_ns, kind, routine_id, name, rest = row
-            self._touched_ns = max(self._touched_ns, at_ns)
-            if kind == "event":
-                self._events += 1
-            elif kind == "activation" and name != "dropped":
-                figures = self._figures.get(routine_id)
-                if figures is None:
-                    figures = self._figures[routine_id] = Figures()
-                figures.spend(rest[2])
-                if name == "completed":
-                    figures.completed += 1
-                elif name == "retry":
-                    figures.retries += 1
-                else:
-                    figures.end(rest[4] if name == "late" else name)
+        take = self.unsummed.popleft
+        rows = [take() for _ in range(len(self.unsummed))]
+        self._ends.extend(rows)
+        self._end_count += len(rows)
+        table = self._figures
+        for _, _, _, routine_id, name, (_, _, duration_ns, _, status) in rows:
+            if name == "dropped":
+                continue
+            figures = table.get(routine_id)
+            if figures is None:
+                figures = table[routine_id] = Figures()
+            figures.spend(duration_ns)
+            if status == "completed":
+                figures.completed += 1
+            elif status == "retry":
+                figures.retries += 1
+            else:
+                figures.end(status)
 
     def figures(self) -> dict[str, Figures]:
         """Counts and durations by routine id, a snapshot."""
@@ -83,25 +105,36 @@ class Journal:
             return copies
 
     def history(self) -> list[Row]:
-        """The rows kept, oldest first."""
+        """The rows kept, in the order in which they were written."""
         with self._lock:
             self._sum_up()
-            return list(self._kept)
+            # Copies first: writers append all the while, and an iteration would notice.
+            rows = [*self._events.copy(), *self._ends]
+        rows.sort(key=_ORDER)
+        return rows[-self._keep :]
 
     def events(self) -> int:
         """How many events were emitted."""
         with self._lock:
             self._sum_up()
-            return self._events
+            # The counter cannot be read without moving it on. Rows written at the same time may stand in each other's
+            # place, so the highest number is among the last few.
+            last = [
+                row[0] for rows in (self._events.copy(), self._ends) for row in itertools.islice(reversed(rows), 64)
+            ]
+            return max(last, default=-1) + 1 - self._end_count
 
     def touch(self, at_ns: int) -> None:
         """Note that something happened which has no row of its own."""
         with self._lock:
-            self._sum_up()
             self._touched_ns = max(self._touched_ns, at_ns)
 
     def touched_ns(self) -> int:
-        """When the latest row was written, on the runtime's clock."""
+        """When something last happened, on the runtime's clock."""
         with self._lock:
             self._sum_up()
-            return self._touched_ns
+            latest = [rows[-1][1] for rows in (self._events.copy(), self._ends) if rows]
+            return max(self._touched_ns, *latest) if latest else self._touched_ns
+
+
+_ORDER = itemgetter(0)

@@ -10,7 +10,7 @@ from routilux.exceptions import UnknownNameError
 if TYPE_CHECKING:
     from routilux.abc import Lock
 
-__all__ = ["Gathered", "Merge", "MergeStrategy", "check_strategy"]
+__all__ = ["Gathered", "Merge", "MergeStrategy", "check_strategy", "own_copy"]
 
 Merge = Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]
 MergeStrategy = str | Merge
@@ -53,11 +53,19 @@ class Gathered:
         """
         with self._lock:
             if callable(strategy):
-                merged = strategy(dict(self._value), dict(new))
+                merged = strategy(own_copy(self._value), own_copy(new))
                 if not isinstance(merged, dict):
                     raise TypeError(f"merge function {strategy!r} must return a dict, not {merged!r}")
                 self._value = merged
-                return dict(merged)
-            for key, value in new.items():
-                self._value.setdefault(key, []).append(value)
-            return {key: values.copy() for key, values in self._value.items()}
+            else:
+                for key, value in new.items():
+                    self._value.setdefault(key, []).append(value)
+            return own_copy(self._value)
+
+
+def own_copy(merged: dict[str, Any]) -> dict[str, Any]:
+    """Copy what its receiver may change without anybody else noticing: the dictionary, and the containers in it."""
+    return {key: value.copy() if type(value) in _CONTAINERS else value for key, value in merged.items()}
+
+
+_CONTAINERS = (list, dict, set)

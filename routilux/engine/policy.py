@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from math import exp, log
 from typing import NamedTuple
 
+from routilux.abc import LONGEST_WAIT
 from routilux.error_handler import ErrorHandler, ErrorStrategy
 
-__all__ = ["MAX_DELAY", "Action", "Decision", "decide", "retry_delay"]
-
-MAX_DELAY = 100 * 365 * 86_400.0
-"""A century, in seconds; below what ``Lock.acquire(timeout=)`` accepts on every platform."""
+__all__ = ["Action", "Decision", "decide", "retry_delay"]
 
 
 class Action(StrEnum):
@@ -46,18 +45,27 @@ def decide(handler: ErrorHandler | None, error: BaseException, attempt: int) -> 
     if handler is None:
         return _STOP
     if handler.strategy is ErrorStrategy.RETRY:
-        if attempt <= handler.max_retries and isinstance(error, handler.retryable_exceptions or Exception):
+        if attempt <= handler.max_retries and isinstance(error, _retryable(handler)):
             return Decision(Action.RETRY, retry_delay(handler, attempt))
         return _STOP
     return _PLAIN[handler.strategy] if isinstance(error, Exception) else _STOP
 
 
+def _retryable(handler: ErrorHandler) -> type[BaseException] | tuple[type[BaseException], ...]:
+    return Exception if handler.retryable_exceptions is None else handler.retryable_exceptions
+
+
 def retry_delay(handler: ErrorHandler, attempt: int) -> float:
     """Seconds from the failure of ``attempt`` to the next one: ``retry_delay * retry_backoff ** (attempt - 1)``.
 
-    At most `MAX_DELAY`: an exponent that overflows means "practically never", not a second error.
+    At most `LONGEST_WAIT`: a product that overflows means "practically never", not a second error.
     """
+    delay, backoff, exponent = float(handler.retry_delay), float(handler.retry_backoff), attempt - 1
+    if not delay or (not backoff and exponent):
+        return 0.0
     try:
-        return min(handler.retry_delay * handler.retry_backoff ** (attempt - 1), MAX_DELAY)
+        return min(delay * backoff**exponent, LONGEST_WAIT)
     except OverflowError:
-        return MAX_DELAY
+        # The power alone is out of range; the product may not be.
+        power = log(delay) + exponent * log(backoff)
+        return exp(power) if power < log(LONGEST_WAIT) else LONGEST_WAIT

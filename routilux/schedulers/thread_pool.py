@@ -182,14 +182,16 @@ class ThreadPool(Workers):
     def join(self, timeout: float | None = None) -> bool:
         """Wait for the workers' end, at most ``timeout`` seconds in all."""
         deadline = None if timeout is None else self._runtime.monotonic_ns() + round(timeout * 1e9)
-        with self._mutex:
-            threads = list(self._threads)
-        for thread in threads:
-            left = None if deadline is None else max(0, deadline - self._runtime.monotonic_ns()) / 1e9
-            thread.join(left)
+        # A worker may start another one while it is being waited for, so look again until all have ended.
+        while (thread := self._any_alive()) is not None:
+            thread.join(None if deadline is None else max(0, deadline - self._runtime.monotonic_ns()) / 1e9)
             if thread.is_alive():
                 return False
         return True
+
+    def _any_alive(self) -> Thread | None:
+        with self._mutex:
+            return next((thread for thread in self._threads if thread.is_alive()), None)
 
 
 class ThreadPoolScheduler(Scheduler):

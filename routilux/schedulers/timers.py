@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from routilux.abc import Runtime, Thread
+from routilux.abc import LONGEST_WAIT, Runtime, Thread
 
 __all__ = ["Timer", "Timers"]
 
@@ -130,4 +130,5 @@ class Timers:
         """Seconds until the earliest deadline, as ``Lock.acquire`` takes them; -1 when there is none."""
         if not self._heap:
             return -1
-        return max(0, self._heap[0].deadline_ns - self._runtime.monotonic_ns()) / 1e9
+        wait = (self._heap[0].deadline_ns - self._runtime.monotonic_ns()) / 1e9
+        return min(max(0.0, wait), LONGEST_WAIT)
