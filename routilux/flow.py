@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from types import TracebackType
 from typing import Any, Self
 
-from routilux import runtime as runtimes
 from routilux import serialization
 from routilux.abc import Runtime, Scheduler
 from routilux.connection import Connection
@@ -55,13 +54,13 @@ class Flow:
         scheduler: Scheduler | None = None,
         instruments: Iterable[object] = (),
     ) -> None:
-        self.flow_id = flow_id or runtimes.current().new_id("flow")
         self._strategy = _strategy(execution_strategy)
         self._configured_workers = _workers(max_workers)
         self.execution_timeout = _seconds("execution_timeout", execution_timeout)
         if scheduler is not None and not isinstance(scheduler, Scheduler):
             raise TypeError(f"scheduler must be a routilux.abc.Scheduler, not {scheduler!r}")
         self._scheduler = scheduler or ThreadPoolScheduler()
+        self.flow_id = flow_id or self._scheduler.runtime.new_id("flow")
         self._instruments = tuple(instruments)
         self._error_handler: ErrorHandler | None = None
         self._graph = Graph()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +12,7 @@ from routilux.log import ExecutionLog
 from routilux_sim.judge.deadlock import describe_deadlock
 from routilux_sim.judge.verdict import FailureKind, Verdict, kind_of, of_execution
 from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, STUCK, Kernel, Limits
-from routilux_sim.kernel.task import DONE, Carriers
+from routilux_sim.kernel.task import DONE, Carriers, Task
 from routilux_sim.log_lines import render_all
 from routilux_sim.schedule import Schedule
 from routilux_sim.strategy import Strategy
@@ -63,6 +64,7 @@ class Execution:
         kind: What kind of failure it is, or None.
         seed: What it ran under.
         steps: Scheduling points and clock readings passed.
+        is_only_one: Nothing was left to choose, and chance had no say: no other execution of the program differs.
     """
 
     def __init__(
@@ -76,7 +78,7 @@ class Execution:
         steps: int,
         log: list[dict[str, Any]],
         schedule: Callable[[], Schedule],
-        decisions: int,
+        is_only_one: bool,
     ) -> None:
         self.seed = seed
         self.value = value
@@ -85,7 +87,7 @@ class Execution:
         self.elapsed_ns = elapsed_ns
         self.steps = steps
         self.log = log
-        self.decisions = decisions
+        self.is_only_one = is_only_one
         self._make_schedule = schedule
         self._schedule: Schedule | None = None
 
@@ -181,15 +183,14 @@ class Campaign:
         runtime = SimRuntime(kernel, instruments)
         values: list[Any] = []
         with self._world.inhabited(kernel, runtime, seed):
-            main = kernel.spawn(lambda: self._main(kernel, runtime, values), "MainThread", daemon=False)
-            main.is_caller = True
-            kernel.run(main)
+            kernel.run(kernel.spawn_caller(lambda: self._main(kernel, runtime, values)))
             elapsed = kernel.now
             error = describe_deadlock(kernel) if kernel.failure is STUCK else kernel.failure
             if collector is not None:
                 collector.write("execution.end", {"status": of_execution(error)})
                 kernel.log = None
             decisions = len(kernel.tape)
+            only_one = not decisions and random.getstate() == random.Random(seed).getstate()  # noqa: S311
             runtime.instruments = ()
             kernel.end()
         error = error or kernel.failure
@@ -199,27 +200,32 @@ class Campaign:
         return Execution(
             seed=seed,
             value=values[0] if values else None,
-            error=None if _is_plain_exit(error) else error,
+            error=error,
             failed_task=kernel.failed_task.name if kernel.failed_task is not None else None,
             elapsed_ns=elapsed,
             steps=kernel.steps,
             log=collector.lines if collector is not None else [],
-            schedule=lambda: Schedule.of(seed, strategy.name, tape, candidates),
-            decisions=decisions,
+            schedule=lambda: Schedule.of(seed, strategy.name, tape, candidates, self._epoch_ns),
+            is_only_one=only_one,
         )
 
     def _main(self, kernel: Kernel, runtime: SimRuntime, values: list[Any]) -> None:
         """What CPython does with a program: run it, let executors and other threads finish, call exit functions."""
-        values.append(self._program())
+        leaving: SystemExit | None = None
+        try:
+            values.append(self._program())
+        except SystemExit as error:
+            leaving = error
         self._world.finish_executors()
-        for task in kernel.tasks[1:]:
-            if not task.daemon and task.state is not DONE:
-                join_task(kernel, task, None)
+        while (task := _first_alive(kernel.tasks)) is not None:
+            join_task(kernel, task, None)
         runtime.exit()
+        if leaving is not None and leaving.code not in {None, 0}:
+            raise leaving
 
 
-def _is_plain_exit(error: BaseException | None) -> bool:
-    return isinstance(error, SystemExit) and error.code in (None, 0)
+def _first_alive(tasks: list[Task]) -> Task | None:
+    return next((task for task in tasks[1:] if not task.daemon and task.state is not DONE), None)
 
 
 @contextmanager

@@ -188,8 +188,7 @@ class _Search:
                 self._progress(self._count)
             if execution.error is not None:
                 return self._broken(execution)
-            if not execution.decisions:
-                # Nothing was left to choose: there is no other schedule.
+            if execution.is_only_one:
                 complete = True
                 break
         return self._report(complete=complete)

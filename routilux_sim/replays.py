@@ -26,12 +26,21 @@ class ReplayFileError(SimulationError, ValueError):
     """A replay file cannot be read; the message names the file and the place in it."""
 
 
-def replay(program: Program, schedule_or_path: Schedule | str | os.PathLike[str], *, log: bool = True) -> Execution:
+def replay(
+    program: Program,
+    schedule_or_path: Schedule | str | os.PathLike[str],
+    *,
+    max_steps: int = 1_000_000,
+    max_seconds: float = 10 * 365 * 86_400.0,
+    log: bool = True,
+) -> Execution:
     """Run ``program`` under recorded decisions.
 
     Args:
         program: The program that the schedule was recorded from.
         schedule_or_path: A schedule, or the path of a replay file.
+        max_steps: As for `simulate`.
+        max_seconds: As for `simulate`, in virtual seconds.
         log: Whether to keep the execution log.
 
     Returns:
@@ -43,7 +52,7 @@ def replay(program: Program, schedule_or_path: Schedule | str | os.PathLike[str]
         OSError: The file cannot be read.
     """
     schedule = schedule_or_path if isinstance(schedule_or_path, Schedule) else load_schedule(schedule_or_path)
-    campaign = Campaign(program, Limits())
+    campaign = Campaign(program, Limits(max_steps, max_seconds), schedule.epoch_ns)
     with campaign.running():
         return rerun(campaign, schedule, log=log)
 
@@ -88,6 +97,7 @@ def save_schedule(schedule: Schedule, path: str | os.PathLike[str], failure: str
         "greenlet": _version_of("greenlet"),
         "python": platform.python_version(),
         "seed": schedule.seed,
+        "epoch_ns": schedule.epoch_ns,
         "strategy": schedule.strategy,
         "failure": failure,
         "steps": [
@@ -136,7 +146,8 @@ def load_schedule(path: str | os.PathLike[str]) -> Schedule:
     seed = _field(path, document, "seed", int)
     strategy = _field(path, document, "strategy", str)
     steps = _field(path, document, "steps", list)
-    return Schedule(seed, strategy, [_step(path, index, row) for index, row in enumerate(steps)])
+    epoch_ns = _field(path, document, "epoch_ns", int)
+    return Schedule(seed, strategy, [_step(path, index, row) for index, row in enumerate(steps)], epoch_ns)
 
 
 def _field(path: Any, document: dict[str, Any], name: str, kind: type) -> Any:

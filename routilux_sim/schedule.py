@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from routilux_sim.kernel.core import Decision, label_of
+from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, Decision, label_of
 from routilux_sim.kernel.task import Task
 
 __all__ = ["Schedule", "Step"]
@@ -34,22 +34,31 @@ class Schedule:
         seed: What the program's own randomness was seeded with.
         strategy: The name of the strategy that made the decisions.
         steps: The decisions.
+        epoch_ns: What the wall clock read at the beginning, in nanoseconds since 1970.
     """
 
-    def __init__(self, seed: int, strategy: str, steps: Sequence[Step]) -> None:
+    def __init__(self, seed: int, strategy: str, steps: Sequence[Step], epoch_ns: int = DEFAULT_EPOCH_NS) -> None:
         self.seed = seed
+        self.epoch_ns = epoch_ns
         self.strategy = strategy
         self.steps = tuple(steps)
 
     @classmethod
-    def of(cls, seed: int, strategy: str, tape: Sequence[Decision], enabled: Sequence[tuple[Task, ...]]) -> Schedule:
+    def of(
+        cls,
+        seed: int,
+        strategy: str,
+        tape: Sequence[Decision],
+        enabled: Sequence[tuple[Task, ...]],
+        epoch_ns: int,
+    ) -> Schedule:
         """Make a schedule of a kernel's tape."""
         steps = []
         for position, (value, bound, task, op, obj) in enumerate(tape):
             what = op if obj is None else f"{op} {label_of(obj)}"
             names = tuple(candidate.name for candidate in enabled[position]) if enabled else ()
             steps.append(Step(f"{task.name}: {what}", value, bound, names))
-        return cls(seed, strategy, steps)
+        return cls(seed, strategy, steps, epoch_ns)
 
     @property
     def preemptions(self) -> int:

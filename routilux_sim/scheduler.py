@@ -91,7 +91,8 @@ class SimScheduler(ThreadPoolScheduler):
     @property
     def schedule(self) -> Schedule:
         """The decisions made so far."""
-        return Schedule.of(self.seed, self._strategy.name, self._kernel.tape, self._kernel.enabled)
+        kernel = self._kernel
+        return Schedule.of(self.seed, self._strategy.name, kernel.tape, kernel.enabled, kernel.epoch_ns)
 
     def enter(self, call: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
         """Run ``call(*args, **kwargs)`` as the main thread of the simulated world, and return what it returns.
@@ -134,9 +135,7 @@ class SimScheduler(ThreadPoolScheduler):
         try:
             with self._world.installed(), self._world.resumed(self._kernel, self._sim_runtime, self._state):
                 kernel = self._kernel
-                task = kernel.spawn(body, "MainThread", daemon=False)
-                task.is_caller = True
-                kernel.run(task)
+                kernel.run(kernel.spawn_caller(body))
                 if kernel.failure is None:
                     kernel.settle()
                 if kernel.failure is not None:

@@ -12,11 +12,12 @@ import heapq
 import itertools
 from _thread import get_ident
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any, NoReturn
 
 import greenlet
 
-from routilux_sim.kernel.errors import LimitReachedError, TaskKilled, TaskStuckError
+from routilux_sim.kernel.errors import LimitReachedError, SimulationError, TaskKilled, TaskStuckError
 from routilux_sim.kernel.task import BLOCKED, DONE, READY, Carriers, Task
 from routilux_sim.strategy import Strategy
 
@@ -105,6 +106,7 @@ class Kernel:
         self._until: Task | None = None
         self._frozen = False
         self.tasks_left: list[Task] = []
+        self.usual_excepthook: Any = None
 
     # Tasks
 
@@ -116,6 +118,13 @@ class Kernel:
             self.ready.append(task)
         if self.log is not None:
             self.log("task.start", {"task": name, "number": task.number, "daemon": daemon})
+        return task
+
+    def spawn_caller(self, body: Callable[[], Any]) -> Task:
+        """Make the task that stands for the calling thread: it goes by its name, and sees its context variables."""
+        task = self.spawn(body, "MainThread", daemon=False)
+        task.is_caller = True
+        task.context = copy_context()
         return task
 
     def run_task(self, task: Task) -> None:
@@ -196,7 +205,7 @@ class Kernel:
         try:
             choice = self._pick(me, ready)
         except Exception as error:  # noqa: BLE001 - not the program's to catch
-            self.stop(error)
+            self.stop(_of_strategy(error))
         self.tape.append((choice, len(ready) + 1, me, op, obj))
         if self._keep_enabled:
             self.enabled.append((me, *ready))
@@ -284,7 +293,7 @@ class Kernel:
         try:
             value = self._draw(label, bound)
         except Exception as error:  # noqa: BLE001 - not the program's to catch
-            self.stop(error)
+            self.stop(_of_strategy(error))
         self.tape.append((value, bound, me, label, None))
         if self._keep_enabled:
             self.enabled.append(())
@@ -304,7 +313,7 @@ class Kernel:
         try:
             choice = self._pick(None, ready)
         except Exception as error:  # noqa: BLE001 - not the program's to catch
-            self._fail(error, me)
+            self._fail(_of_strategy(error), me)
             return None
         self.tape.append((choice, len(ready), me or ready[0], me.op if me else "begin", me.obj if me else None))
         if self._keep_enabled:
@@ -412,6 +421,15 @@ class Kernel:
 
 STUCK = LimitReachedError("no task can run")
 """Stands for a deadlock until the judge has worded it."""
+
+
+def _of_strategy(error: Exception) -> SimulationError:
+    """Make sure that an error in choosing is not taken for one of the program's."""
+    if isinstance(error, SimulationError):
+        return error
+    wrapped = SimulationError(f"the strategy failed: {type(error).__name__}: {error}")
+    wrapped.__cause__ = error
+    return wrapped
 
 
 def here() -> Kernel | None:

@@ -6,14 +6,14 @@ the process, and the simulator itself, notice nothing.
 
 from __future__ import annotations
 
+import concurrent.futures.thread
 import itertools
 import queue
 import random
-import sys
 import threading
 import time
 from _thread import get_ident
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,29 +24,52 @@ from routilux_sim.world import clock, queues, sync, threads
 
 __all__ = ["SavedState", "World"]
 
+# Any: what is touched there is private, and its types are not told. Imported here and not when a program first uses an
+# executor, so that the locks which the module makes for itself are real ones.
+pools: Any = concurrent.futures.thread
 
-def _factory(simulated: Callable[..., Any], original: Callable[..., Any], name: str) -> Callable[..., Any]:
+
+def _replacement(simulated: type, original: Any) -> Any:
+    """What makes simulated objects in a simulation and real ones elsewhere: a class if the original is one."""
+    if isinstance(original, type):
+        return _switching_class(simulated, original)
+
     def make(*args: Any, **kwargs: Any) -> Any:
         return (original if here() is None else simulated)(*args, **kwargs)
 
-    make.__name__ = make.__qualname__ = name
+    make.__name__ = make.__qualname__ = original.__name__
     make.__doc__ = original.__doc__
     return make
 
 
-def _subclassable(simulated: type, original: type) -> type:
-    """A class that makes simulated objects in a simulation, and the original's elsewhere, and may be derived from."""
+def _switching_class(simulated: type, original: type) -> type:
+    """May also be derived from, and asked whether something is one of its instances."""
 
-    class Switch(simulated):  # type: ignore[misc]
+    class Kind(type):
+        def __instancecheck__(cls, instance: object) -> bool:
+            return isinstance(instance, simulated | original) if cls is Switch else super().__instancecheck__(instance)
+
+    class Switch(simulated, metaclass=Kind):  # type: ignore[misc]
         def __new__(cls, *args: Any, **kwargs: Any) -> Any:
             if cls is Switch:
-                return (original if here() is None else simulated)(*args, **kwargs)
+                return (original if _stays_real(simulated, args, kwargs) else simulated)(*args, **kwargs)
+            # object.__new__ takes no arguments; whoever has one of its own may.
+            if "__new__" in vars(simulated):
+                return simulated.__new__(cls, *args, **kwargs)
             return super().__new__(cls)
 
     Switch.__name__ = Switch.__qualname__ = original.__name__
     Switch.__module__ = original.__module__
     Switch.__doc__ = original.__doc__
     return Switch
+
+
+def _stays_real(simulated: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    if here() is None:
+        return True
+    # CPython's Condition works over any lock, on the simulated locks that it makes for its waiters.
+    lock = args[0] if args else kwargs.get("lock")
+    return simulated is sync.Condition and lock is not None and not isinstance(lock, sync.Mutex)
 
 
 def _replacements() -> list[tuple[Any, str, Any]]:
@@ -56,20 +79,19 @@ def _replacements() -> list[tuple[Any, str, Any]]:
     rows += [(threading, name, function) for name, function in threads.MODULE_REPLACEMENTS.items()]
     rows += [(queue.Queue, name, function) for name, function in queues.METHOD_REPLACEMENTS.items()]
     rows += [
-        (threading, "Lock", _factory(sync.Lock, threading.Lock, "Lock")),
-        (threading, "_allocate_lock", _factory(sync.Lock, threading.Lock, "Lock")),
-        (threading, "RLock", _factory(sync.RLock, threading.RLock, "RLock")),
-        (queue, "SimpleQueue", _factory(queues.SimpleQueue, queue.SimpleQueue, "SimpleQueue")),
-        (threading, "local", _subclassable(threads.Local, threading.local)),
+        (threading, "_allocate_lock", _replacement(sync.Lock, threading.Lock)),
+        (queue, "SimpleQueue", _replacement(queues.SimpleQueue, queue.SimpleQueue)),
+        (threading, "local", _replacement(threads.Local, threading.local)),
     ]
     rows += [
-        (threading, kind.__name__, _subclassable(kind, getattr(threading, kind.__name__)))
-        for kind in (sync.Condition, sync.Event, sync.Semaphore, sync.BoundedSemaphore)
+        (threading, kind.__name__, _replacement(kind, getattr(threading, kind.__name__)))
+        for kind in (sync.Lock, sync.RLock, sync.Condition, sync.Event, sync.Semaphore, sync.BoundedSemaphore)
     ]
     return rows
 
 
 _ROWS = _replacements()
+_ABSENT = object()
 
 
 class World:
@@ -77,6 +99,7 @@ class World:
 
     def __init__(self) -> None:
         self._runtime: Runtime | None = None
+        self._usual_excepthook: Any = threading.excepthook
 
     @contextmanager
     def installed(self) -> Iterator[None]:
@@ -86,19 +109,23 @@ class World:
             RuntimeError: Another simulation is under way; or this thread is itself simulated.
         """
         self._claim()
-        kept = [(owner, name, owner.__dict__[name]) for owner, name, _ in _ROWS]
+        kept = [(owner, name, owner.__dict__.get(name, _ABSENT)) for owner, name, _ in _ROWS]
+        self._usual_excepthook = threading.excepthook
         previous = runtimes.set_ambient(self._ambient)
         state = random.getstate()
-        pools = self._pools = _ExecutorModule()
+        self._pools = _Executors()
         try:
             for owner, name, replacement in _ROWS:
                 setattr(owner, name, replacement)
-            pools.install()
+            self._pools.install()
             yield
         finally:
-            pools.restore()
+            self._pools.restore()
             for owner, name, original in kept:
-                setattr(owner, name, original)
+                if original is _ABSENT:
+                    delattr(owner, name)
+                else:
+                    setattr(owner, name, original)
             random.setstate(state)
             runtimes.set_ambient(previous)
             _claimed.clear()
@@ -122,10 +149,12 @@ class World:
     def inhabited(self, kernel: Kernel, runtime: Runtime, seed: int) -> Iterator[None]:
         """Make ``kernel``'s execution the one that is under way, with its randomness seeded."""
         self._runtime = runtime
+        kernel.usual_excepthook = self._usual_excepthook
         Kernel.active = kernel
         counter = threading._counter  # type: ignore[attr-defined]
         random.seed(seed)
         threading._counter = itertools.count(1).__next__  # type: ignore[attr-defined]
+        self._pools.count_from(0)
         try:
             yield
         finally:
@@ -160,51 +189,47 @@ class SavedState:
 _claimed: dict[str, int] = {}
 
 
-class _ExecutorModule:
-    """``concurrent.futures.thread``: its module-wide lock, taken around starting threads, must be a simulated one."""
+class _Executors:
+    """``concurrent.futures.thread``: what of it is the module's and not an executor's.
 
-    NAME = "concurrent.futures.thread"
+    Its lock is taken around starting threads, so it must be a simulated one; executors are numbered for their threads'
+    names; and at the end of a program it shuts all executors down.
+    """
 
     def __init__(self) -> None:
-        # Any: what is touched here is private, and its types are not told.
-        self._module: Any = sys.modules.get(self.NAME)
-        self._lock: Any = None
+        self._lock = pools._global_shutdown_lock
+        self._counter = pools.ThreadPoolExecutor._counter
         self._known: set[Any] = set()
 
     def install(self) -> None:
-        if self._module is not None:
-            self._lock = self._module._global_shutdown_lock
-            self._known = set(self._module._threads_queues)
-            self._module._global_shutdown_lock = _SwitchingLock(self._lock)
+        self._known = set(pools._threads_queues)
+        pools._global_shutdown_lock = _SwitchingLock(self._lock)
+
+    def count_from(self, number: int) -> None:
+        pools.ThreadPoolExecutor._counter = itertools.count(number).__next__
 
     def finish(self) -> None:
-        """What ``concurrent.futures`` does when a program ends: let every executor's threads finish and join them."""
-        module: Any = sys.modules.get(self.NAME)
-        if module is None:
-            return
+        """What happens to executors when a program ends: their threads finish what is queued, and are joined."""
         ours = [
             (thread, items)
-            for thread, items in list(module._threads_queues.items())
+            for thread, items in list(pools._threads_queues.items())
             if "_sim_task" in thread.__dict__ and thread.is_alive()
         ]
-        module._shutdown = True
+        pools._shutdown = True
         try:
             for _, items in ours:
                 items.put(None)
             for thread, _ in ours:
                 thread.join()
         finally:
-            module._shutdown = False
+            pools._shutdown = False
 
     def restore(self) -> None:
-        module: Any = self._module or sys.modules.get(self.NAME)
-        if module is None:
-            return
-        if self._lock is not None:
-            module._global_shutdown_lock = self._lock
-        for thread in set(module._threads_queues) - self._known:
+        pools._global_shutdown_lock = self._lock
+        pools.ThreadPoolExecutor._counter = self._counter
+        for thread in set(pools._threads_queues) - self._known:
             if "_sim_task" in thread.__dict__:
-                del module._threads_queues[thread]
+                del pools._threads_queues[thread]
 
 
 class _SwitchingLock:

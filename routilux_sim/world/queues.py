@@ -12,44 +12,43 @@ from collections.abc import Callable
 from typing import Any
 
 from routilux_sim.kernel.core import Kernel, here
-from routilux_sim.world.sync import Waitable, deadline_after
+from routilux_sim.world.sync import Condition, Lock, Waitable, deadline_after
 
 __all__ = ["METHOD_REPLACEMENTS", "SimpleQueue"]
 
 _ShutDown: type[Exception] = getattr(real, "ShutDown", real.Empty)
 
 
-class _Side(Waitable):
-    """One side of a queue: who waits to put, to get, or for everything to be done."""
+class _Sides:
+    """Where callers of one queue wait, in one execution.
 
-    __slots__ = ()
+    A queue made in the simulation waits in its own conditions, ``not_empty``, ``not_full`` and ``all_tasks_done``, so
+    that programs may wait and notify there too, and holding its ``mutex`` keeps operations out. One made before has
+    real conditions: it gets simulated ones beside them.
+    """
+
+    __slots__ = ("done", "getters", "kernel", "mutex", "putters")
+
+    def __init__(self, kernel: Kernel, queue: Any) -> None:
+        self.kernel = kernel
+        simulated = isinstance(queue.mutex, Lock)
+        self.mutex: Lock = queue.mutex if simulated else Lock()
+        self.getters: Condition = queue.not_empty if simulated else Condition(self.mutex)
+        self.putters: Condition = queue.not_full if simulated else Condition(self.mutex)
+        self.done: Condition = queue.all_tasks_done if simulated else Condition(self.mutex)
+
+    def enter(self, op: str, side: Condition) -> None:
+        """The operation's scheduling point; then wait while somebody holds the mutex."""
+        self.kernel.point(op, side)
+        while self.mutex.locked():
+            self.mutex._wait(self.kernel, "acquire", None)
 
 
-class _Getters(_Side):
-    kind = "Queue.get"
-    __slots__ = ()
-
-
-class _Putters(_Side):
-    kind = "Queue.put"
-    __slots__ = ()
-
-
-class _Joiners(_Side):
-    kind = "Queue.join"
-    __slots__ = ()
-
-
-def _side(queue: Any, name: str, kind: type[_Side]) -> _Side:
-    # Kept per execution: a queue made at import time serves many, and its waiters must not.
-    kernel = Kernel.active
-    kept = queue.__dict__.get("_sim_sides")
-    if kept is None or kept[0] is not kernel:
-        kept = queue.__dict__["_sim_sides"] = (kernel, {})
-    side: _Side | None = kept[1].get(name)
-    if side is None:
-        side = kept[1][name] = kind()
-    return side
+def _sides(kernel: Kernel, queue: Any) -> _Sides:
+    kept: _Sides | None = queue.__dict__.get("_sim_sides")
+    if kept is None or kept.kernel is not kernel:
+        kept = queue.__dict__["_sim_sides"] = _Sides(kernel, queue)
+    return kept
 
 
 def _is_shut(queue: Any) -> bool:
@@ -57,60 +56,63 @@ def _is_shut(queue: Any) -> bool:
 
 
 def _put(kernel: Kernel, self: Any, item: Any, block: bool = True, timeout: float | None = None) -> None:
-    kernel.point("put", _side(self, "get", _Getters))
+    sides = _sides(kernel, self)
+    sides.enter("put", sides.putters)
     if _is_shut(self):
         raise _ShutDown
     if self.maxsize > 0:
-        putters = _side(self, "put", _Putters)
         if block and timeout is not None and timeout < 0:
             raise ValueError("'timeout' must be a non-negative number")
         deadline = deadline_after(kernel, timeout)
         while self._qsize() >= self.maxsize:
-            if not block or not putters._wait(kernel, "put", deadline):
+            if not block or not sides.putters._wait(kernel, "put", deadline):
                 raise real.Full
             if _is_shut(self):
                 raise _ShutDown
     self._put(item)
     self.unfinished_tasks += 1
-    _side(self, "get", _Getters)._wake(kernel, 1)
+    sides.getters._wake(kernel, 1)
 
 
 def _get(kernel: Kernel, self: Any, block: bool = True, timeout: float | None = None) -> Any:
-    getters = _side(self, "get", _Getters)
-    kernel.point("get", getters)
+    sides = _sides(kernel, self)
+    sides.enter("get", sides.getters)
+    if _is_shut(self) and not self._qsize():
+        raise _ShutDown
     if block and timeout is not None and timeout < 0:
         raise ValueError("'timeout' must be a non-negative number")
     deadline = deadline_after(kernel, timeout)
     while not self._qsize():
-        if _is_shut(self):
-            raise _ShutDown
-        if not block or not getters._wait(kernel, "get", deadline):
+        if not block or not sides.getters._wait(kernel, "get", deadline):
             raise real.Empty
+        if _is_shut(self) and not self._qsize():
+            raise _ShutDown
     item = self._get()
-    _side(self, "put", _Putters)._wake(kernel, 1)
+    sides.putters._wake(kernel, 1)
     return item
 
 
 def _task_done(kernel: Kernel, self: Any) -> None:
-    joiners = _side(self, "join", _Joiners)
-    kernel.point("task_done", joiners)
+    sides = _sides(kernel, self)
+    sides.enter("task_done", sides.done)
     unfinished = self.unfinished_tasks - 1
     if unfinished < 0:
         raise ValueError("task_done() called too many times")
     self.unfinished_tasks = unfinished
     if not unfinished:
-        joiners._wake(kernel, len(joiners._waiters))
+        sides.done._wake(kernel, len(sides.done._waiters))
 
 
 def _join(kernel: Kernel, self: Any) -> None:
-    joiners = _side(self, "join", _Joiners)
-    kernel.point("join", joiners)
+    sides = _sides(kernel, self)
+    sides.enter("join", sides.done)
     while self.unfinished_tasks:
-        joiners._wait(kernel, "join", None)
+        sides.done._wait(kernel, "join", None)
 
 
 def _qsize(kernel: Kernel, self: Any) -> int:
-    kernel.point("qsize", _side(self, "get", _Getters))
+    sides = _sides(kernel, self)
+    sides.enter("qsize", sides.getters)
     return int(self._qsize())
 
 
@@ -123,15 +125,15 @@ def _full(kernel: Kernel, self: Any) -> bool:
 
 
 def _shutdown(kernel: Kernel, self: Any, immediate: bool = False) -> None:
-    kernel.point("shutdown", _side(self, "get", _Getters))
+    sides = _sides(kernel, self)
+    sides.enter("shutdown", sides.getters)
     self.is_shutdown = True
     if immediate:
         while self._qsize():
             self._get()
             if self.unfinished_tasks > 0:
                 self.unfinished_tasks -= 1
-    for name, kind in (("get", _Getters), ("put", _Putters), ("join", _Joiners)):
-        side = _side(self, name, kind)
+    for side in (sides.getters, sides.putters, sides.done):
         side._wake(kernel, len(side._waiters))
 
 
@@ -164,7 +166,7 @@ METHOD_REPLACEMENTS = {
 """By name on ``queue.Queue``; ``put_nowait`` and ``get_nowait`` call these."""
 
 
-class SimpleQueue(_Side):
+class SimpleQueue(Waitable):
     """``queue.SimpleQueue``: unbounded, and nothing but put and get."""
 
     kind = "SimpleQueue"

@@ -10,6 +10,7 @@ Outside a running simulation (results are often looked at afterwards) nothing he
 
 from __future__ import annotations
 
+import _thread
 import sys
 from types import CodeType
 from typing import TYPE_CHECKING, Any
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from routilux_sim.kernel.task import Task
 
 __all__ = ["BoundedSemaphore", "Condition", "Event", "Lock", "RLock", "Semaphore", "deadline_after"]
-
-TIMEOUT_MAX = 9_223_372_036.0
-"""``threading.TIMEOUT_MAX`` on 64-bit platforms."""
 
 
 def deadline_after(kernel: Kernel, seconds: float | None) -> int | None:
@@ -64,10 +62,13 @@ class Waitable:
         return woken
 
     def _wake(self, kernel: Kernel, count: int) -> None:
+        """Let the first ``count`` waiters go on; one whose time has just run out does not count."""
         waiters = self._waiters
-        for task in waiters[:count]:
-            kernel.wake(task)
-        del waiters[:count]
+        while waiters and count > 0:
+            task = waiters.pop(0)
+            if task.state is BLOCKED:
+                kernel.wake(task)
+                count -= 1
 
     def __repr__(self) -> str:
         return f"<simulated {self.label}>"
@@ -75,12 +76,16 @@ class Waitable:
 
 def _site() -> tuple[CodeType, int]:
     frame = sys._getframe(2)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_OWN):
+    while frame.f_back is not None and _is_machinery(frame.f_globals.get("__name__", "")):
         frame = frame.f_back
     return frame.f_code, frame.f_lineno
 
 
-_OWN = ("routilux_sim.", "threading", "queue", "concurrent.futures")
+def _is_machinery(module: str) -> bool:
+    return module in _MACHINERY or module.startswith("routilux_sim.")
+
+
+_MACHINERY = {"threading", "queue", "concurrent.futures.thread", "concurrent.futures._base"}
 
 
 def _refuse(obj: Waitable, op: str) -> SimulationError:
@@ -171,18 +176,26 @@ class Mutex(Waitable):
     def __exit__(self, *exc_info: object) -> None:
         self.release()
 
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Take it."""
+        raise NotImplementedError
+
     def release(self) -> None:
         """Give it back."""
         raise NotImplementedError
 
+    def _is_owned(self) -> bool:
+        """Whether the current task may act as its owner."""
+        raise NotImplementedError
+
+    def _at_fork_reinit(self) -> None:
+        """Become unlocked, in a forked child."""
+        self._free(None)
+
 
 def _check_timeout(blocking: bool, timeout: float) -> None:
-    if not blocking and timeout != -1:
-        raise ValueError("can't specify a timeout for a non-blocking call")
-    if timeout < 0 and timeout != -1:
-        raise ValueError("timeout value must be a non-negative number")
-    if timeout > TIMEOUT_MAX:
-        raise OverflowError("timeout value is too large")
+    """Raise what a real lock raises, in the words of the running CPython; a free lock is had without waiting."""
+    _thread.allocate_lock().acquire(blocking, timeout)
 
 
 class Lock(Mutex):
@@ -218,10 +231,6 @@ class Lock(Mutex):
 
     def _is_owned(self) -> bool:
         return self._held > 0
-
-    def _release_save(self, kernel: Kernel) -> int:
-        self._free(kernel)
-        return 1
 
 
 class RLock(Mutex):
@@ -264,16 +273,26 @@ class RLock(Mutex):
         kernel = here()
         return self._held > 0 and (kernel is None or self._owner is kernel.current)
 
-    def _release_save(self, kernel: Kernel) -> int:
+    def _release_save(self) -> int:
+        """Give the lock back however often it was taken, as conditions do."""
         count = self._held
+        kernel = here()
+        if kernel is not None:
+            kernel.point("release", self)
         self._free(kernel)
         return count
 
+    def _acquire_restore(self, count: int) -> None:
+        """Undo `_release_save`."""
+        self.acquire()
+        self._held = count
+
 
 class Condition(Waitable):
-    """``threading.Condition``: waiters are notified in the order in which they came.
+    """``threading.Condition`` over a simulated lock: waiters are notified in the order in which they came.
 
-    A waiter that is notified does not become a candidate before the lock is free.
+    A waiter that is notified does not become a candidate before the lock is free. Over a lock of somebody's own making,
+    CPython's Condition is used as it is.
     """
 
     kind = "Condition"
@@ -281,7 +300,7 @@ class Condition(Waitable):
 
     def __init__(self, lock: Any = None) -> None:
         super().__init__()
-        self._lock: Any = RLock() if lock is None else lock
+        self._lock: Mutex = RLock() if lock is None else lock
         self.acquire = self._lock.acquire
         self.release = self._lock.release
 
@@ -291,10 +310,10 @@ class Condition(Waitable):
         return None
 
     def __enter__(self) -> bool:
-        return bool(self._lock.__enter__())
+        return self._lock.acquire()
 
     def __exit__(self, *exc_info: object) -> None:
-        self._lock.__exit__(*exc_info)
+        self._lock.release()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Let the lock go, wait to be notified, and take the lock again; False when the time ran out."""
@@ -304,7 +323,8 @@ class Condition(Waitable):
         if kernel is None:
             raise _refuse(self, "wait()")
         kernel.point("wait", self)
-        count = self._lock._release_save(kernel)
+        count = self._lock._held
+        self._lock._free(kernel)
         try:
             if timeout is not None and timeout <= 0:
                 kernel.give_way("wait")
@@ -349,7 +369,18 @@ class Condition(Waitable):
     notifyAll = notify_all  # noqa: N815 - CPython's deprecated name
 
     def _is_owned(self) -> bool:
-        return bool(self._lock._is_owned())
+        return self._lock._is_owned()
+
+    def _release_save(self) -> int:
+        count = self._lock._held
+        if isinstance(self._lock, RLock):
+            return self._lock._release_save()
+        self._lock.release()
+        return count
+
+    def _acquire_restore(self, count: int) -> None:
+        self._lock.acquire()
+        self._lock._held = count
 
 
 class Event(Waitable):
@@ -421,9 +452,11 @@ class Semaphore(Waitable):
             raise ValueError("can't specify timeout for non-blocking acquire")
         kernel = here()
         if kernel is None:
-            if not self._value and blocking:
-                raise _refuse(self, "acquire()")
-            self._value -= bool(self._value)
+            if not self._value:
+                if blocking and timeout != 0:
+                    raise _refuse(self, "acquire()")
+                return False
+            self._value -= 1
             return True
         kernel.point("acquire", self)
         deadline = deadline_after(kernel, timeout)

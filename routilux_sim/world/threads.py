@@ -16,6 +16,9 @@ from routilux_sim.world.sync import deadline_after
 
 __all__ = ["MODULE_REPLACEMENTS", "THREAD_REPLACEMENTS", "TaskThread", "join_task", "spawn_thread"]
 
+_init = threading.Thread.__init__
+_hash = threading.Thread.__hash__
+_repr = threading.Thread.__repr__
 _start = threading.Thread.start
 _join = threading.Thread.join
 _is_alive = threading.Thread.is_alive
@@ -23,7 +26,6 @@ _current_thread = threading.current_thread
 _get_ident = threading.get_ident
 _get_native_id = threading.get_native_id
 _enumerate = threading.enumerate
-_default_excepthook = threading.excepthook
 
 
 class TaskThread:
@@ -63,6 +65,20 @@ def spawn_thread(kernel: Kernel, target: Callable[[], Any], name: str, daemon: b
     return TaskThread(kernel.spawn(target, name, daemon))
 
 
+def initialize(self: threading.Thread, *args: Any, **kwargs: Any) -> None:
+    """Replace ``Thread.__init__``: number the thread, see `hash_of`."""
+    kernel = here()
+    if kernel is not None:
+        self._sim_hash = kernel.ordinal("Thread")  # type: ignore[attr-defined]
+    _init(self, *args, **kwargs)
+
+
+def hash_of(self: threading.Thread) -> int:
+    """Replace ``Thread.__hash__``: executors keep their threads in a set, whose order must not be that of addresses."""
+    number: int | None = self.__dict__.get("_sim_hash")
+    return _hash(self) if number is None else number
+
+
 def start(self: threading.Thread) -> None:
     """Replace ``Thread.start``."""
     kernel = here()
@@ -74,7 +90,8 @@ def start(self: threading.Thread) -> None:
     if self._started._flag:  # type: ignore[attr-defined]
         raise RuntimeError("threads can only be started once")
     kernel.point("start")
-    task = kernel.spawn(lambda: _run(self), self.name, self.daemon)
+    usual_hook = kernel.usual_excepthook
+    task = kernel.spawn(lambda: _run(self, usual_hook), self.name, self.daemon)
     task.thread = self
     self._sim_task = task  # type: ignore[attr-defined]
     self._ident = task.number  # type: ignore[attr-defined]
@@ -82,22 +99,40 @@ def start(self: threading.Thread) -> None:
     self._started._flag = True  # type: ignore[attr-defined] # no scheduling point: starting is one operation
 
 
-def _run(thread: threading.Thread) -> None:
+def _run(thread: threading.Thread, usual_hook: Any) -> None:
+    """Run a thread's body as CPython does; ``usual_hook`` is what uncaught exceptions go to unless a program objects.
+
+    The usual hook only reports, and what it would report is a failure of the program. One that the program sets itself
+    is the program's way of handling them.
+    """
     try:
         thread.run()
     except SystemExit:
-        pass  # as CPython does
+        pass
     except Exception:
-        if threading.excepthook is _default_excepthook:
+        if threading.excepthook is usual_hook:
             raise
         threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), thread)))
+    finally:
+        # Until 3.12 the mark that a thread has ended, for whoever asks it after the simulation.
+        thread._is_stopped = True  # type: ignore[attr-defined]
+
+
+def text_of(self: threading.Thread) -> str:
+    """Replace ``Thread.__repr__``: its words, about the task."""
+    task: Task | None = self.__dict__.get("_sim_task")
+    if task is None:
+        return _repr(self)
+    status = "stopped" if task.state is DONE else "started"
+    daemon = " daemon" if self.daemon else ""
+    return f"<{type(self).__name__}({self.name}, {status}{daemon} {self.ident})>"
 
 
 def join(self: threading.Thread, timeout: float | None = None) -> None:
     """Replace ``Thread.join``."""
     kernel = here()
     task = _task_of(self)
-    if kernel is None or (task is None and self._started._flag):  # type: ignore[attr-defined]
+    if kernel is None or (task is None and _is_real(self)):
         if task is None:
             _join(self, timeout)
         return
@@ -108,6 +143,11 @@ def join(self: threading.Thread, timeout: float | None = None) -> None:
     join_task(kernel, task, timeout)
 
 
+def _is_real(thread: Any) -> bool:
+    """Whether CPython's own methods have something to say: about threads it has started, and half-made ones."""
+    return not thread.__dict__.get("_initialized") or thread._started._flag
+
+
 def is_alive(self: threading.Thread) -> bool:
     """Replace ``Thread.is_alive``."""
     task = _task_of(self)
@@ -115,7 +155,18 @@ def is_alive(self: threading.Thread) -> bool:
 
 
 def _task_of(thread: threading.Thread) -> Task | None:
-    return thread.__dict__.get("_sim_task")
+    task: Task | None = thread.__dict__.get("_sim_task")
+    if task is None:
+        kernel = here()
+        if kernel is not None and thread is _calling_thread():
+            return next((task for task in reversed(kernel.tasks) if task.is_caller), None)
+    return task
+
+
+def _calling_thread() -> threading.Thread:
+    """The real thread that runs the simulation, whichever task is running."""
+    thread: threading.Thread = threading._active.get(_get_ident()) or threading.main_thread()  # type: ignore[attr-defined]
+    return thread
 
 
 def current_thread() -> threading.Thread:
@@ -126,7 +177,7 @@ def current_thread() -> threading.Thread:
     task = kernel.current
     assert task is not None  # noqa: S101 - here() has seen to it
     if task.thread is None:
-        task.thread = _current_thread() if task.is_caller else _stand_in(task)
+        task.thread = _calling_thread() if task.is_caller else _stand_in(task)
     thread: threading.Thread = task.thread
     return thread
 
@@ -160,7 +211,7 @@ def enumerate_threads() -> list[threading.Thread]:
         return _enumerate()
     for task in kernel.tasks:
         if task.state is not DONE and task.thread is None:
-            task.thread = _current_thread() if task.is_caller else _stand_in(task)
+            task.thread = _calling_thread() if task.is_caller else _stand_in(task)
     return [task.thread for task in kernel.tasks if task.state is not DONE]
 
 
@@ -189,18 +240,25 @@ class Local:
         contents = _contents(self)
         if name in contents:
             return contents[name]
-        return object.__getattribute__(self, name)
+        try:
+            return object.__getattribute__(self, name)
+        except AttributeError:
+            raise AttributeError(f"{_type_name(self)} object has no attribute {name!r}", name=name, obj=self) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "__dict__":
-            raise AttributeError(f"{type(self).__name__!r} object attribute '__dict__' is read-only")
+            raise AttributeError(f"{_type_name(self)} object attribute '__dict__' is read-only")
         _contents(self)[name] = value
 
     def __delattr__(self, name: str) -> None:
         try:
             del _contents(self)[name]
         except KeyError:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}") from None
+            raise AttributeError(f"{_type_name(self)} object has no attribute {name!r}") from None
+
+
+def _type_name(local: Local) -> str:
+    return "'_thread._local'" if type(local) is Local else repr(type(local).__name__)
 
 
 def _storage(local: Local) -> dict[int, Any]:
@@ -227,7 +285,14 @@ def _contents(local: Local) -> dict[str, Any]:
 
 _outside: dict[int, Any] = {}
 
-THREAD_REPLACEMENTS: dict[str, Callable[..., Any]] = {"start": start, "join": join, "is_alive": is_alive}
+THREAD_REPLACEMENTS: dict[str, Callable[..., Any]] = {
+    "__init__": initialize,
+    "__hash__": hash_of,
+    "__repr__": text_of,
+    "start": start,
+    "join": join,
+    "is_alive": is_alive,
+}
 """By name on ``threading.Thread``."""
 
 MODULE_REPLACEMENTS: dict[str, Any] = {

@@ -1,0 +1,226 @@
+"""A deadlock ends an execution at once, and is told in words that lead to the code."""
+
+import queue
+import threading
+import time
+
+import pytest
+from sim_helpers import run_threads
+
+from routilux_sim import DeadlockError, explore, replay, simulate
+
+
+def inversion():
+    """Takes two locks in two orders."""
+    first, second = threading.Lock(), threading.Lock()
+
+    def forward():
+        with first, second:
+            pass
+
+    def backward():
+        with second, first:
+            pass
+
+    threads = [threading.Thread(target=forward, name="forward"), threading.Thread(target=backward, name="backward")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def embrace():
+    """Deadlocks in every schedule, after 1.5 virtual seconds."""
+    left, right = threading.Lock(), threading.RLock()
+
+    def take(one, other, pause):
+        with one:
+            time.sleep(pause)
+            with other:
+                pass
+
+    threading.Thread(target=take, args=(left, right, 1), name="lefty").start()
+    threading.Thread(target=take, args=(right, left, 1.5), name="righty").start()
+
+
+def first_line(function):
+    return function.__code__.co_firstlineno
+
+
+def test_a_deadlock_ends_at_once():
+    """No timeout is needed: the execution fails when nothing can run any more."""
+    execution = simulate(embrace)
+    assert execution.verdict == "failed"
+    assert execution.kind == "deadlock"
+    assert execution.elapsed == 1.5
+    with pytest.raises(DeadlockError):
+        execution.result()
+
+
+def test_a_deadlock_names_tasks_locks_and_where_they_were_made():
+    """Both tasks, both locks, who holds them, and the file, line and function that made them."""
+    text = str(simulate(embrace).error)
+    made = f"(made at {__file__}:{first_line(embrace) + 2} in embrace)"
+    assert f"task 'lefty' waits to acquire RLock-1 {made}, held by 'righty'" in text
+    assert f"task 'righty' waits to acquire Lock-1 {made}, held by 'lefty'" in text
+    assert "'lefty' -> 'righty' -> 'lefty'" in text
+    assert "after 1.5 virtual seconds" in text
+
+
+def test_a_deadlock_lists_its_ring():
+    """The exception holds the tasks that wait, and those that wait for each other."""
+    error = simulate(embrace).error
+    assert [task.name for task in error.tasks] == ["MainThread", "lefty", "righty"]
+    assert [task.name for task in error.cycle] == ["lefty", "righty"]
+
+
+def test_exploration_finds_a_lock_order_inversion():
+    """Two locks taken in two orders deadlock in some schedule, which replays."""
+    assert simulate(inversion, strategy="fifo").verdict == "passed"
+    report = explore(inversion, schedules=500)
+    assert report.verdict == "failed"
+    assert report.failure.kind == "deadlock"
+    text = str(report.failure.exception)
+    for word in ("'forward'", "'backward'", "Lock-1", "Lock-2", "in inversion"):
+        assert word in text
+    assert replay(inversion, report.failure.schedule).kind == "deadlock"
+    with pytest.raises(DeadlockError):
+        report.raise_if_failed()
+
+
+def test_one_order_never_deadlocks():
+    """The same locks always taken in the same order are fine."""
+
+    def program():
+        first, second = threading.Lock(), threading.Lock()
+
+        def take():
+            with first, second:
+                time.sleep(0)
+
+        run_threads(take, take)
+
+    explore(program, schedules=300).raise_if_failed()
+
+
+def test_taking_a_lock_twice_is_a_deadlock():
+    """A Lock is not reentrant; the message says who holds it."""
+
+    def program():
+        lock = threading.Lock()
+        with lock:
+            lock.acquire()
+
+    error = simulate(program).error
+    assert "task 'MainThread' waits to acquire Lock-1" in str(error)
+    assert "which it holds itself" in str(error)
+
+
+def test_a_lock_that_was_never_released_is_named():
+    """A thread that ended with the lock is still told as its holder."""
+
+    def program():
+        lock = threading.Lock()
+        thread = threading.Thread(target=lock.acquire, name="forgetful")
+        thread.start()
+        thread.join()
+        lock.acquire()
+
+    assert "held by 'forgetful'" in str(simulate(program).error)
+
+
+def test_a_lost_wake_up_is_a_deadlock():
+    """A wait without a predicate misses a notify that came before it."""
+
+    def program():
+        condition = threading.Condition()
+
+        def wait():
+            with condition:
+                condition.wait()
+
+        def notify():
+            with condition:
+                condition.notify()
+
+        run_threads(wait, notify)
+
+    report = explore(program, schedules=100)
+    assert report.failure.kind == "deadlock"
+    assert "waits to be notified by Condition-1" in str(report.failure.exception)
+
+
+WAITS = {
+    "event": lambda: threading.Event().wait(),
+    "semaphore": lambda: threading.Semaphore(0).acquire(),
+    "barrier": lambda: threading.Barrier(2).wait(),
+    "queue": lambda: queue.Queue().get(),
+    "simple queue": lambda: queue.SimpleQueue().get(),
+    "join": lambda: threading.Thread(target=threading.Event().wait).start(),
+}
+
+
+@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+def test_waiting_for_what_never_comes_is_a_deadlock(wait):
+    """Whatever a program waits in for ever, it is told so, with the place that made it."""
+    execution = simulate(wait)
+    assert execution.kind == "deadlock"
+    assert "waits to" in str(execution.error)
+
+
+def test_a_deadline_that_is_coming_is_no_deadlock():
+    """As long as some wait has a timeout, time goes on."""
+
+    def program():
+        lock = threading.Lock()
+        lock.acquire()
+        threading.Timer(1000, lock.release).start()
+        lock.acquire()
+        return time.monotonic()
+
+    assert simulate(program).result() == 1000.0
+
+
+def test_daemons_that_wait_for_ever_are_no_deadlock():
+    """A program may end while its daemons wait."""
+
+    def program():
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+        return "done"
+
+    assert simulate(program).result() == "done"
+
+
+def test_the_finally_blocks_of_the_stuck_run():
+    """Tasks of a deadlock are unwound before the execution is handed back."""
+    cleaned = []
+
+    def program():
+        lock = threading.Lock()
+        with lock:
+            try:
+                lock.acquire()
+            finally:
+                cleaned.append("main")
+
+    assert simulate(program).kind == "deadlock"
+    assert cleaned == ["main"]
+
+
+def test_the_place_is_the_users_whatever_its_module_is_called():
+    """A user's module whose name begins like one of the standard library's is not taken for it."""
+    scope = {"__name__": "queueing"}
+    exec("import threading\ndef make():\n    return threading.Lock()\n", scope)
+
+    def program():
+        lock = scope["make"]()
+        with lock:
+            lock.acquire()
+
+    assert "in make)" in str(simulate(program).error)
+
+
+def test_the_next_execution_is_not_touched():
+    """A deadlock leaves nothing behind."""
+    simulate(embrace)
+    explore(lambda: run_threads(lambda: time.sleep(1)), schedules=3).raise_if_failed()
