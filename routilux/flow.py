@@ -40,6 +40,7 @@ class Flow:
         execution_timeout: Seconds after which a job is failed with TimeoutError; None: never.
         scheduler: Where activations run; a thread pool when not given.
         instruments: Listeners, see `routilux.abc.Instrument`.
+        history_limit: How many records of a job's history are kept, the latest ones.
 
     Raises:
         ValueError: An unknown strategy, or a figure out of range.
@@ -53,13 +54,17 @@ class Flow:
         execution_timeout: float | None = 300.0,
         scheduler: Scheduler | None = None,
         instruments: Iterable[object] = (),
+        history_limit: int = 10_000,
     ) -> None:
         self._strategy = _strategy(execution_strategy)
-        self._configured_workers = _workers(max_workers)
+        self._configured_workers = _count("max_workers", max_workers)
+        self.history_limit = _count("history_limit", history_limit)
         self.execution_timeout = _seconds("execution_timeout", execution_timeout)
         if scheduler is not None and not isinstance(scheduler, Scheduler):
             raise TypeError(f"scheduler must be a routilux.abc.Scheduler, not {scheduler!r}")
         self._scheduler = scheduler or ThreadPoolScheduler()
+        if not isinstance(flow_id, str | None):
+            raise TypeError(f"flow_id must be a string or None, not {flow_id!r}")
         self.flow_id = flow_id or self._scheduler.runtime.new_id("flow")
         self._instruments = tuple(instruments)
         self._error_handler: ErrorHandler | None = None
@@ -236,7 +241,7 @@ class Flow:
         Raises:
             ValueError: An unknown strategy, or ``max_workers`` is not a number from 1 up. Nothing changes then.
         """
-        workers = self._configured_workers if max_workers is None else _workers(max_workers)
+        workers = self._configured_workers if max_workers is None else _count("max_workers", max_workers)
         self._strategy = _strategy(strategy)
         self._configured_workers = workers
         if self._engine is not None:
@@ -284,7 +289,7 @@ class Flow:
 
     def _start(self, entry: Any, data: dict[str, Any], strategy: str, timeout: float | None) -> JobState:
         engine = self._current_engine()
-        job = JobState(self.flow_id, runtime=engine.runtime)
+        job = JobState(self.flow_id, history_limit=self.history_limit, runtime=engine.runtime)
         engine.start(
             self,
             job,
@@ -400,6 +405,7 @@ class Flow:
         self._strategy = other._strategy
         self._configured_workers = other._configured_workers
         self.execution_timeout = other.execution_timeout
+        self.history_limit = other.history_limit
         self._error_handler = other._error_handler
         self._graph = other._graph
         self._connections = other._connections
@@ -451,9 +457,9 @@ def _strategy(name: object) -> str:
     return str(name)
 
 
-def _workers(count: object) -> int:
+def _count(name: str, count: object) -> int:
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise ValueError(f"max_workers must be a whole number from 1 up, not {count!r}")
+        raise ValueError(f"{name} must be a whole number from 1 up, not {count!r}")
     return count
 
 

@@ -48,7 +48,7 @@ class JobState:
     Args:
         flow_id: The flow that the job runs.
         job_id: Made up when not given.
-        history_limit: How many records of history are kept, the latest ones.
+        history_limit: How many records of history are kept, the latest ones; at least 1.
         runtime: Where clocks, ids and locks come from; that of the calling thread's world by default.
 
     Attributes:
@@ -207,7 +207,8 @@ class JobState:
             stability_checks: Accepted and unused, like the next two: the engine says when the job has ended.
             check_interval: Unused.
             stability_delay: Unused.
-            progress_callback: Called as ``(queued, running, status)`` once before waiting and once after.
+            progress_callback: Called as ``(queued, running, status)`` before waiting, whenever activations have ended,
+                and at the end.
 
         Returns:
             True when nothing of the job is left; False when the time ran out first.

@@ -160,6 +160,7 @@ def flow_to_data(flow: Flow) -> dict[str, Any]:
         "execution_strategy": flow.execution_strategy,
         "max_workers": flow.configured_workers,
         "execution_timeout": flow.execution_timeout,
+        "history_limit": flow.history_limit,
         "error_handler": _handler_to_data(flow.error_handler, "the flow's error handler"),
         "routines": {rid: _routine_to_data(rid, routine) for rid, routine in flow.routines.items()},
         "connections": [
@@ -178,6 +179,8 @@ def flow_to_data(flow: Flow) -> dict[str, Any]:
 def _routine_to_data(routine_id: str, routine: Routine) -> dict[str, Any]:
     place = f"routine {routine_id!r}"
     name = type(routine).registry_name()
+    if type(routine) is Routine:
+        raise SerializationError(place, "a plain Routine has no class of its own to be made from; derive one")
     if Routine.registry.get(name) is not type(routine):
         raise SerializationError(
             place,
@@ -272,6 +275,7 @@ def _build(flow_class: type[Flow], document: _Reader) -> Flow:
             execution_strategy=document.take("execution_strategy", str),
             max_workers=document.take("max_workers", int),
             execution_timeout=document.take("execution_timeout", int | float | None),
+            history_limit=document.take("history_limit", int),
         )
     fresh.set_error_handler(_handler_from_data(document.take("error_handler", dict | None), "the flow's error handler"))
     routines = document.take("routines", dict)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from routilux import runtime as runtimes
 from routilux.engine.binding import bind, name_of
-from routilux.engine.merging import MergeStrategy, check_strategy
+from routilux.engine.merging import Gathered, MergeStrategy, check_strategy
 
 if TYPE_CHECKING:
     from routilux.routine import Routine
@@ -51,8 +52,13 @@ class Slot:
         return self._call(data)
 
     def receive(self, data: dict[str, Any]) -> Any:
-        """Hand ``data`` to the handler here and now, outside any flow; return what it returns."""
-        return self._call(dict(data))
+        """Hand ``data`` to the handler here and now, outside any job; return what it returns.
+
+        Merged with nothing, as a job's first event is: outside a job nothing is gathered.
+        """
+        if self.merge_strategy == "override":
+            return self._call(dict(data))
+        return self._call(Gathered(runtimes.current().lock()).merge(self.merge_strategy, data))
 
     def __repr__(self) -> str:
         handler = name_of(self.handler) if self.handler is not None else None

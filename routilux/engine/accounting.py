@@ -71,6 +71,7 @@ class JobAccount:
         pending: Every activation that is queued, running or waiting to be retried.
         queued: Those that nobody has taken yet, in queue order.
         delayed: Those waiting to be retried, with their timers; guarded by ``lock``.
+        enclosing: For a job that runs in its caller's thread: the activation whose handler executed it, if any.
         closed: Nothing more starts and nothing more is queued.
         expired: It was closed by its deadline.
         drained: ``pending`` is empty for good.
@@ -86,6 +87,7 @@ class JobAccount:
         "deadline",
         "delayed",
         "drained",
+        "enclosing",
         "engine",
         "expired",
         "flow",
@@ -118,6 +120,7 @@ class JobAccount:
         self.drained = False
         self.over = False
         self.deadline: Timer | None = None
+        self.enclosing: Activation | None = None
         self.watchers: list[Waiter] = []
         self._gathered: dict[Target, Gathered] = {}
         self._retries: dict[ErrorHandler, int] = {}

@@ -108,9 +108,9 @@ class Engine:
         job.status = "running"
         if account.hooks is not None:
             account.hooks.call("job_start", job)
-        if timeout is not None:
-            account.deadline = self._timers.call_at(self._after(timeout), self._expire, account, timeout)
         try:
+            if timeout is not None:
+                account.deadline = self._timers.call_at(self._after(timeout), self._expire, account, timeout)
             self._enqueue(account, [Activation(account, entry, data, next(account.numbers))])
         except RuntimeError as error:
             # The system gave no thread: the job has failed, and the caller hears of it.
@@ -131,6 +131,7 @@ class Engine:
             return self.crew.pool
 
     def _run_here(self, account: JobAccount) -> None:
+        account.enclosing = context.current()
         lane = account.lane
         assert isinstance(lane, ThreadPool)  # noqa: S101 - made by _lane just before
         try:
@@ -262,12 +263,18 @@ class Engine:
         account = activation.account
         ended = self._now()
         again = activation.again()
-        with account.lock:
-            if account.closed:
-                return False
-            account.count_retry_locked(handler)
-            account.pending.add(again)
-            account.delayed[again] = self._timers.call_at(ended + round(delay * 1e9), self._retry_due, again)
+        try:
+            with account.lock:
+                if account.closed:
+                    return False
+                timer = self._timers.call_at(ended + round(delay * 1e9), self._retry_due, again)
+                account.delayed[again] = timer
+                account.pending.add(again)
+                account.count_retry_locked(handler)
+        except RuntimeError as no_thread:
+            error.add_note(f"it was not tried again: {no_thread}")
+            self._close(account, "failed", error)
+            return False
         handler._last_retry_count = activation.attempt  # noqa: SLF001 - a mirror that nothing decides by
         journal = account.journal
         row = (activation.slot, activation.attempt, ended - began, _words(error), "retry")
@@ -418,14 +425,17 @@ class Engine:
         return self._timers.join(self._left(deadline)) and ended
 
     def _refuse_own_job(self, account: JobAccount | None) -> None:
+        """Refuse to wait for ``account``, or for any job of this engine, inside a handler that is part of it."""
         activation = context.current()
-        if activation is None or activation.account.engine is not self:
-            return
-        if account is None or activation.account is account:
-            raise WouldDeadlockError(
-                f"a handler of job {activation.job.job_id} cannot wait for that job to end; "
-                "return from the handler, and wait outside it"
-            )
+        while activation is not None:
+            mine = activation.account
+            if mine is account or (account is None and mine.engine is self):
+                raise WouldDeadlockError(
+                    f"a handler of job {mine.job.job_id} cannot wait for that job to end; "
+                    "return from the handler, and wait outside it"
+                )
+            # A sequential job runs inside the handler that executed it, and cannot end after it.
+            activation = mine.enclosing
 
     def finish_at_exit(self) -> None:
         """Let concurrent jobs end before the interpreter does, as ``concurrent.futures`` does."""

@@ -37,13 +37,15 @@ class Hooks:
         for method in tuple(methods):
             try:
                 method(*args)
-            except Exception as error:  # noqa: BLE001 - an observer must not break what it observes
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 - an observer must not break what it observes
                 if method in methods:
                     methods.remove(method)
                 _complain(name, method, error)
 
 
-def _complain(name: str, method: Any, error: Exception) -> None:
+def _complain(name: str, method: Any, error: BaseException) -> None:
     import logging  # noqa: PLC0415 - only when something is wrong: importing it costs more than routilux does
 
     owner = getattr(method, "__self__", method)

@@ -53,13 +53,19 @@ class Timers:
         self._closing = False
 
     def call_at(self, deadline_ns: int, callback: Callable[..., None], *args: Any) -> Timer:
-        """Call ``callback(*args)`` in the timer thread once the runtime's clock reads ``deadline_ns``."""
+        """Call ``callback(*args)`` in the timer thread once the runtime's clock reads ``deadline_ns``.
+
+        Raises:
+            RuntimeError: The timer thread was needed and could not be started; nothing will be called.
+        """
         timer = Timer(deadline_ns, next(self._order), callback, args)
         with self._mutex:
-            heapq.heappush(self._heap, timer)
-            if self._thread is None:
+            started = self._thread is None
+            if started:
+                # It comes to look at the heap only when this lets go of the mutex.
                 self._thread = self._runtime.start_thread(self._run, self._name)
-            elif self._heap[0] is timer:
+            heapq.heappush(self._heap, timer)
+            if not started and self._heap[0] is timer:
                 self._nudge()
         return timer
 

@@ -349,3 +349,12 @@ def test_configuration_is_copied_out():
     routine.set_config(a=1)
     routine.config()["a"] = 2
     assert (routine.get_config("a"), routine.get_config("b", 7), routine.config()) == (1, 7, {"a": 1})
+
+
+def test_outside_a_job_a_slot_merges_with_nothing():
+    """A handler written for gathered lists gets lists of one when it is called directly, every time."""
+    seen = []
+    slot = Slot("in", handler=lambda values: seen.append(tuple(values)), merge_strategy="append")
+    slot.receive({"values": 1})
+    slot.receive({"values": 2})
+    assert seen == [(1,), (2,)]

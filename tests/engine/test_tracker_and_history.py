@@ -379,3 +379,28 @@ def test_every_change_moves_updated_at():
         return [(moment - job.created_at).total_seconds() for moment in moments]
 
     assert simulate(program).result() == [0.0, 1.0, 2.0, 3.0, 4.0]
+
+
+def test_a_flow_says_how_much_history_its_jobs_keep():
+    """``history_limit`` bounds what a job remembers to the latest records, survives storing, and must be at least 1."""
+    with Flow("short", history_limit=3) as flow:
+        flow.add_routine(Emitter(), "emitter")
+        job = flow.execute("emitter", {"count": 10})
+    assert [record.event_name for record in job.execution_history] == ["out", "out", "completed"]
+    assert job.events_emitted == 10
+    again = Flow()
+    again.deserialize(flow.serialize())
+    assert again.history_limit == 3
+    with pytest.raises(ValueError, match="history_limit must be a whole number from 1 up, not 0"):
+        Flow(history_limit=0)
+
+
+class Emitter(Routine):
+    def __init__(self):
+        super().__init__()
+        self.define_slot("trigger", self.emit_all)
+        self.define_event("out")
+
+    def emit_all(self, count):
+        for number in range(count):
+            self.emit("out", number=number)
