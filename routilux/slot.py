@@ -26,12 +26,15 @@ class Slot:
         merge_strategy: ``"override"`` (each event alone), ``"append"`` (values gathered in lists by key) or a
             function ``(old, new) -> merged``. What it gathers is kept per job.
 
+    Attributes:
+        bound: Calls the handler with what it asks for of a dictionary.
+
     Raises:
         ValueError: An unknown merge strategy.
         TypeError: A handler or strategy that cannot be called.
     """
 
-    __slots__ = ("_call", "handler", "merge_strategy", "name", "routine")
+    __slots__ = ("bound", "handler", "merge_strategy", "name", "routine")
 
     def __init__(
         self,
@@ -45,11 +48,7 @@ class Slot:
         self.routine = routine
         self.handler = handler
         self.merge_strategy = merge_strategy
-        self._call = bind(handler) if handler is not None else _ignore
-
-    def call(self, data: dict[str, Any]) -> Any:
-        """Call the handler with what it asks for of ``data``."""
-        return self._call(data)
+        self.bound = bind(handler) if handler is not None else _ignore
 
     def receive(self, data: dict[str, Any]) -> Any:
         """Hand ``data`` to the handler here and now, outside any job; return what it returns.
@@ -57,8 +56,8 @@ class Slot:
         Merged with nothing, as a job's first event is: outside a job nothing is gathered.
         """
         if self.merge_strategy == "override":
-            return self._call(dict(data))
-        return self._call(Gathered(runtimes.current().lock()).merge(self.merge_strategy, data))
+            return self.bound(dict(data))
+        return self.bound(Gathered(runtimes.current().lock()).merge(self.merge_strategy, data))
 
     def __repr__(self) -> str:
         handler = name_of(self.handler) if self.handler is not None else None

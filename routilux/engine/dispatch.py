@@ -48,6 +48,8 @@ class Engine:
 
     Attributes:
         error_handler: The flow's own, for routines that have none.
+        now: Reads the runtime's clock, in nanoseconds.
+        point: The runtime's, see `routilux.abc.Runtime.point`.
     """
 
     def __init__(
@@ -59,8 +61,8 @@ class Engine:
         self._graph = graph
         self._scheduler = scheduler
         self._tracker = tracker
-        self._now = runtime.monotonic_ns
-        self._point = runtime.point
+        self.now = runtime.monotonic_ns
+        self.point = runtime.point
         self._lock = runtime.lock()
         self._timers = Timers(runtime, f"{name}-timer")
         self.crew = Crew(self._timers)
@@ -167,18 +169,18 @@ class Engine:
     ) -> None:
         """Queue one activation a route, for the job of ``account``."""
         numbers = account.numbers
-        fresh = [
-            Activation(account, route.target, rename(data, route.mapping) if route.mapping else data, next(numbers))
-            for route in routes
-        ]
+        fresh = []
+        for route in routes:
+            given = data if route.mapping is None else rename(data, route.mapping)
+            fresh.append(Activation(account, route.target, given, next(numbers)))
         journal = account.journal
-        journal.write_event((next(journal.order), self._now(), "event", source_id, event, data))
+        journal.write_event((next(journal.order), self.now(), "event", source_id, event, data))
         if account.hooks is not None:
             account.hooks.call("emit", account.job, source_id, event, data, len(fresh))
         self._enqueue(account, fresh)
 
     def _enqueue(self, account: JobAccount, activations: list[Activation]) -> None:
-        point = self._point
+        point = self.point
         if point is not None:
             point("emit")
         account.pending.update(activations)
@@ -192,29 +194,7 @@ class Engine:
         elif activations:
             account.lane.submit(activations)
 
-    def _run(self, activation: Activation) -> None:
-        account = activation.account
-        if self._point is not None:
-            self._point("start")
-        if account.queued.pop(activation, self) is self:
-            return  # whoever closed the job has it
-        target = activation.target
-        account.job.current_routine_id = target.node.routine_id
-        hooks = account.hooks
-        if hooks is not None:
-            hooks.call("activation_start", activation)
-        token = context.active.set(activation)
-        began = self._now()
-        try:
-            target.call(self._merged(activation) if target.merges else activation.data)
-        except BaseException as error:  # noqa: BLE001 - the error strategy decides, and nothing is lost
-            self._failed(activation, error, began)
-        else:
-            self._settle(activation, "completed", None, began)
-        finally:
-            context.active.reset(token)
-
-    def _merged(self, activation: Activation) -> dict[str, Any]:
+    def merged(self, activation: Activation) -> dict[str, Any]:
         """Merge once for all attempts; give each a copy of its own."""
         if not activation.merged:
             target = activation.target
@@ -223,45 +203,47 @@ class Engine:
             activation.merged = True
         return own_copy(activation.data)
 
-    def _settle(self, activation: Activation, status: str, error: BaseException | None, began: int) -> None:
+    def settle(self, activation: Activation, status: str, error: BaseException | None, began: int) -> None:
         """Enter an activation's end in the books, and finish the job if it was the last."""
         account = activation.account
-        ended = self._now()
+        ended = self.now()
         target = activation.target
         name = "late" if account.expired else status
         if account.hooks is not None:
             account.hooks.call("activation_end", activation, name, error)
-        row = (target.slot.name, activation.attempt, ended - began, _words(error), status)
+        words = None if error is None else _words(error)
+        row = (target.slot.name, activation.attempt, ended - began, words, status)
         journal = account.journal
         journal.write_end((next(journal.order), ended, "activation", target.node.routine_id, name, row))
         if len(journal.unsummed) >= BATCH:
             journal.relieve()
-        if self._point is not None:
-            self._point("end")
+        if self.point is not None:
+            self.point("end")
         account.pending.discard(activation)
         if account.watchers:
             account.notify()
         if not account.pending:
             self._drained(account)
 
-    def _failed(self, activation: Activation, error: BaseException, began: int) -> None:
+    def fail(self, activation: Activation, error: BaseException, began: int) -> None:
+        """Do what the error strategy says about ``error``."""
         handler = activation.target.node.error_handler() or self.error_handler
         decision = decide(handler, error, activation.attempt)
         if decision.action is Action.RETRY and handler is not None:
             if self._retry(activation, handler, error, decision.delay, began):
                 return
-            self._settle(activation, Action.STOP.value, error, began)
+            self.settle(activation, Action.STOP.value, error, began)
             return
         if decision.action is Action.STOP:
             self._close(activation.account, "failed", error)
-        self._settle(activation, decision.action.value, error, began)
+        self.settle(activation, decision.action.value, error, began)
 
     def _retry(
         self, activation: Activation, handler: ErrorHandler, error: BaseException, delay: float, began: int
     ) -> bool:
         """Put the next attempt on the timer; False when the job takes nothing more."""
         account = activation.account
-        ended = self._now()
+        ended = self.now()
         again = activation.again()
         try:
             with account.lock:
@@ -271,14 +253,15 @@ class Engine:
                 account.delayed[again] = timer
                 account.pending.add(again)
                 account.count_retry_locked(handler)
+                # Before the lock is let go, so that no row of the next attempt can stand above this one.
+                row = (activation.slot, activation.attempt, ended - began, _words(error), "retry")
+                order = next(account.journal.order)
+                account.journal.write_end((order, ended, "activation", activation.routine_id, "retry", row))
         except RuntimeError as no_thread:
             error.add_note(f"it was not tried again: {no_thread}")
             self._close(account, "failed", error)
             return False
         handler._last_retry_count = activation.attempt  # noqa: SLF001 - a mirror that nothing decides by
-        journal = account.journal
-        row = (activation.slot, activation.attempt, ended - began, _words(error), "retry")
-        journal.write_end((next(journal.order), ended, "activation", activation.routine_id, "retry", row))
         if account.hooks is not None:
             account.hooks.call("activation_retry", activation, error, delay)
         account.pending.discard(activation)
@@ -311,13 +294,13 @@ class Engine:
         return True
 
     def _drop_queued(self, account: JobAccount) -> None:
-        if self._point is not None:
-            self._point("drop")
+        if self.point is not None:
+            self.point("drop")
         self._drop(account, account.take_queued())
 
     def _drop(self, account: JobAccount, activations: list[Activation]) -> None:
         """Take activations that will never run off the books."""
-        now = self._now()
+        now = self.now()
         journal = account.journal
         for activation in activations:
             row = (activation.slot, activation.attempt, 0, None, "dropped")
@@ -390,13 +373,13 @@ class Engine:
         return all(self.wait(account, self._left(deadline)) for account in accounts)
 
     def _after(self, seconds: float) -> int:
-        return self._now() + round(min(seconds, LONGEST_WAIT) * 1e9)
+        return self.now() + round(min(seconds, LONGEST_WAIT) * 1e9)
 
     def _deadline(self, timeout: float | None) -> int | None:
         return None if timeout is None else self._after(timeout)
 
     def _left(self, deadline: int | None) -> float | None:
-        return None if deadline is None else max(0, deadline - self._now()) / 1e9
+        return None if deadline is None else max(0, deadline - self.now()) / 1e9
 
     def shutdown(self, wait: bool, timeout: float | None) -> bool:
         """Take no new jobs; let those under way go on to their end, then let all threads end.
@@ -443,12 +426,31 @@ class Engine:
 
 
 def run(activation: Activation) -> None:
-    """Run one activation in the calling thread, and settle what follows from it. Never raises.
+    """Run one activation in the calling thread, and settle what follows from it.
 
-    A function and not a method: the workers' threads call it, and an idle thread must not keep an engine alive, nor the
-    routines behind it, which may well refer to their flow.
+    Raises nothing but the KeyboardInterrupt of an instrument. A function and not a method: the workers' threads call
+    it, and an idle thread must not keep an engine alive, nor the routines behind it, which may refer to their flow.
     """
-    activation.account.engine._run(activation)  # noqa: SLF001
+    account = activation.account
+    engine = account.engine
+    if engine.point is not None:
+        engine.point("start")
+    if account.queued.pop(activation, engine) is engine:
+        return  # whoever closed the job has it
+    target = activation.target
+    account.job.current_routine_id = target.node.routine_id
+    if account.hooks is not None:
+        account.hooks.call("activation_start", activation)
+    token = context.active.set(activation)
+    began = engine.now()
+    try:
+        target.call(engine.merged(activation) if target.merges else activation.data)
+    except BaseException as error:  # noqa: BLE001 - the error strategy decides, and nothing is lost
+        engine.fail(activation, error, began)
+    else:
+        engine.settle(activation, "completed", None, began)
+    finally:
+        context.active.reset(token)
 
 
 class Crew:
@@ -465,9 +467,7 @@ class Crew:
         self.timers.close()
 
 
-def _words(error: BaseException | None) -> str | None:
-    if error is None:
-        return None
+def _words(error: BaseException) -> str:
     try:
         return f"{type(error).__name__}: {error}"
     except Exception:  # noqa: BLE001 - an exception that cannot word itself is still only an exception

@@ -59,11 +59,15 @@ class Figures:
             return "skipped"
         return "completed" if self.completed else "pending"
 
-    def spend(self, duration_ns: int) -> None:
-        """Count one attempt of that length."""
+    def stretch(self, duration_ns: int) -> None:
+        """Take an attempt of that length into the extremes, before it is counted."""
         if not self.calls or duration_ns < self.min_ns:
             self.min_ns = duration_ns
         self.max_ns = max(self.max_ns, duration_ns)
+
+    def spend(self, duration_ns: int) -> None:
+        """Count one attempt of that length."""
+        self.stretch(duration_ns)
         self.calls += 1
         self.total_ns += duration_ns
 

@@ -86,7 +86,10 @@ class Journal:
             figures = table.get(routine_id)
             if figures is None:
                 figures = table[routine_id] = Figures()
-            figures.spend(duration_ns)
+            if duration_ns > figures.max_ns or duration_ns < figures.min_ns or not figures.calls:
+                figures.stretch(duration_ns)
+            figures.calls += 1
+            figures.total_ns += duration_ns
             if status == "completed":
                 figures.completed += 1
             elif status == "retry":

@@ -82,7 +82,7 @@ class Target:
     def __init__(self, node: Node, slot: Slot) -> None:
         self.node = node
         self.slot = slot
-        self.call = slot.call
+        self.call = slot.bound
         self.merges = slot.merge_strategy != "override"
 
 
