@@ -116,7 +116,12 @@ class ThreadPool(Workers):
                 continue
             if queue and not self._waking and (self._parked or self._workers < self._max_workers):
                 self._summon()
-            run(item)
+            try:
+                run(item)
+            except BaseException:
+                # Ctrl-C, or a fault of the engine's own: this worker ends, and another takes its place.
+                self._quit()
+                raise
             # What has been run must not live on in the frame of a worker that parks.
             del item
 
@@ -130,9 +135,14 @@ class ThreadPool(Workers):
             if not self._surplus:
                 return False
             self._surplus -= 1
+        self._quit()
+        return True
+
+    def _quit(self) -> None:
+        """Take a worker off the count; whoever submitted while it still counted relies on its looking once more."""
+        with self._mutex:
             self._workers -= 1
         self._summon()
-        return True
 
     def _park(self, gate: Lock) -> bool:
         """Wait to be woken; False when the pool is closed and there is nothing left to do."""
@@ -144,8 +154,7 @@ class ThreadPool(Workers):
         if (self._queue or self._closing) and self._unlist(gate):
             if self._queue or not self._closing:
                 return True
-            with self._mutex:
-                self._workers -= 1
+            self._quit()
             return False
         gate.acquire()
         self._arrive()
