@@ -48,7 +48,7 @@ class Engine:
 
     Attributes:
         error_handler: The flow's own, for routines that have none.
-        now: Reads the runtime's clock, in nanoseconds.
+        clock: Reads the runtime's clock, in nanoseconds.
         point: The runtime's, see `routilux.abc.Runtime.point`.
     """
 
@@ -61,7 +61,7 @@ class Engine:
         self._graph = graph
         self._scheduler = scheduler
         self._tracker = tracker
-        self.now = runtime.monotonic_ns
+        self.clock = runtime.monotonic_ns
         self.point = runtime.point
         self._lock = runtime.lock()
         self._timers = Timers(runtime, f"{name}-timer")
@@ -174,7 +174,7 @@ class Engine:
             given = data if route.mapping is None else rename(data, route.mapping)
             fresh.append(Activation(account, route.target, given, next(numbers)))
         journal = account.journal
-        journal.write_event((next(journal.order), self.now(), "event", source_id, event, data))
+        journal.write_event((next(journal.order), self.clock(), "event", source_id, event, data))
         if account.hooks is not None:
             account.hooks.call("emit", account.job, source_id, event, data, len(fresh))
         self._enqueue(account, fresh)
@@ -206,7 +206,7 @@ class Engine:
     def settle(self, activation: Activation, status: str, error: BaseException | None, began: int) -> None:
         """Enter an activation's end in the books, and finish the job if it was the last."""
         account = activation.account
-        ended = self.now()
+        ended = self.clock()
         target = activation.target
         name = "late" if account.expired else status
         if account.hooks is not None:
@@ -243,7 +243,7 @@ class Engine:
     ) -> bool:
         """Put the next attempt on the timer; False when the job takes nothing more."""
         account = activation.account
-        ended = self.now()
+        ended = self.clock()
         again = activation.again()
         try:
             with account.lock:
@@ -300,7 +300,7 @@ class Engine:
 
     def _drop(self, account: JobAccount, activations: list[Activation]) -> None:
         """Take activations that will never run off the books."""
-        now = self.now()
+        now = self.clock()
         journal = account.journal
         for activation in activations:
             row = (activation.slot, activation.attempt, 0, None, "dropped")
@@ -373,13 +373,13 @@ class Engine:
         return all(self.wait(account, self._left(deadline)) for account in accounts)
 
     def _after(self, seconds: float) -> int:
-        return self.now() + round(min(seconds, LONGEST_WAIT) * 1e9)
+        return self.clock() + round(min(seconds, LONGEST_WAIT) * 1e9)
 
     def _deadline(self, timeout: float | None) -> int | None:
         return None if timeout is None else self._after(timeout)
 
     def _left(self, deadline: int | None) -> float | None:
-        return None if deadline is None else max(0, deadline - self.now()) / 1e9
+        return None if deadline is None else max(0, deadline - self.clock()) / 1e9
 
     def shutdown(self, wait: bool, timeout: float | None) -> bool:
         """Take no new jobs; let those under way go on to their end, then let all threads end.
@@ -442,7 +442,7 @@ def run(activation: Activation) -> None:
     if account.hooks is not None:
         account.hooks.call("activation_start", activation)
     token = context.active.set(activation)
-    began = engine.now()
+    began = engine.clock()
     try:
         target.call(engine.merged(activation) if target.merges else activation.data)
     except BaseException as error:  # noqa: BLE001 - the error strategy decides, and nothing is lost

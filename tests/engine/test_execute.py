@@ -7,33 +7,15 @@ import time
 
 import pytest
 
-from routilux import ErrorHandler, Flow, JobState, Routine, WouldDeadlockError, runtime
+from routilux import ErrorHandler, Flow, JobState, WouldDeadlockError, runtime
 from routilux.abc import Runtime
 from routilux.schedulers.thread_pool import ThreadPoolScheduler
 from routilux_sim import explore, simulate
+from tests.engine.flows import nap, one, step
 
 
 def deprecated():
     return pytest.warns(DeprecationWarning, match="use JobState.wait_for_completion")
-
-
-def nap(seconds):
-    time.sleep(seconds)
-
-
-def step(handler, *events, slot="trigger"):
-    routine = Routine()
-    routine.define_slot(slot, handler=handler)
-    for event in events:
-        routine.define_event(event)
-    return routine
-
-
-def one(handler, **options):
-    """A flow of one entry routine, ``entry``."""
-    flow = Flow(**options)
-    flow.add_routine(step(handler), "entry")
-    return flow
 
 
 def tree(note, **options):

@@ -9,28 +9,12 @@ import weakref
 
 import pytest
 
-from routilux import ErrorHandler, Flow, FlowShutdownError, JobState, Routine, WouldDeadlockError
+from routilux import ErrorHandler, Flow, FlowShutdownError, JobState, WouldDeadlockError
 from routilux_sim import explore, simulate
+from tests.engine.flows import fan, step
 
 PATIENCE = 1.0
 """Real seconds that a thread gets to end; it takes microseconds."""
-
-
-def step(handler, *events, slot="trigger"):
-    routine = Routine()
-    routine.define_slot(slot, handler=handler)
-    for event in events:
-        routine.define_event(event)
-    return routine
-
-
-def fan(handler, count=3, **options):
-    flow = Flow(execution_strategy="concurrent", **options)
-    source = step(lambda: [source.emit("out", n=n) for n in range(count)], "out")
-    flow.add_routine(source, "entry")
-    flow.add_routine(step(handler, slot="in"), "sink")
-    flow.connect("entry", "out", "sink", "in")
-    return flow
 
 
 def one(handler, **options):

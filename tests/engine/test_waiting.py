@@ -8,35 +8,9 @@ import time
 
 import pytest
 
-from routilux import ErrorHandler, Flow, JobState, Routine, WouldDeadlockError
+from routilux import ErrorHandler, Flow, JobState, WouldDeadlockError
 from routilux_sim import explore, simulate
-
-
-def nap(seconds):
-    time.sleep(seconds)
-
-
-def step(handler, *events, slot="trigger"):
-    routine = Routine()
-    routine.define_slot(slot, handler=handler)
-    for event in events:
-        routine.define_event(event)
-    return routine
-
-
-def fan(handler, count=3, **options):
-    """A concurrent flow whose ``entry`` emits ``n`` from 0 to ``count`` to ``sink``, which calls ``handler``."""
-    flow = Flow(execution_strategy="concurrent", **options)
-
-    def go(**data):
-        for n in range(count):
-            source.emit("out", n=n, **data)
-
-    source = step(go, "out")
-    flow.add_routine(source, "entry")
-    flow.add_routine(step(handler, slot="in"), "sink")
-    flow.connect("entry", "out", "sink", "in")
-    return flow
+from tests.engine.flows import fan, nap, step
 
 
 def one(handler, **options):
