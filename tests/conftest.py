@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -19,3 +21,21 @@ def _simulation_is_over():
     from routilux_sim.kernel.core import Kernel  # noqa: PLC0415 - tests of the plain library must not need it earlier
 
     assert Kernel.active is None
+
+
+LONGEST_NAP = 0.02
+"""Real seconds that a test on real threads may sleep at a time."""
+
+
+@pytest.fixture(autouse=True)
+def _nothing_really_sleeps(request, monkeypatch):
+    """Time is virtual: whoever really sleeps for longer than a nap fails the test, unless it is marked ``real_time``."""
+    if request.node.get_closest_marker("real_time") is not None:
+        return
+    real_sleep = time.sleep
+
+    def sleep(seconds):
+        assert seconds <= LONGEST_NAP, f"really slept for {seconds} s"
+        real_sleep(seconds)
+
+    monkeypatch.setattr(time, "sleep", sleep)

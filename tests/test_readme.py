@@ -6,9 +6,12 @@ import re
 import types
 from pathlib import Path
 
+import pytest
+
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
 
+@pytest.mark.real_time
 def test_every_python_block_of_the_tour_runs_in_order(capsys, monkeypatch):
     """A reader who pastes the blocks one after the other gets what the comments beside them say."""
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
