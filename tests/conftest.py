@@ -29,7 +29,7 @@ LONGEST_NAP = 0.02
 
 @pytest.fixture(autouse=True)
 def _nothing_really_sleeps(request, monkeypatch):
-    """Time is virtual: whoever really sleeps for longer than a nap fails the test, unless it is marked ``real_time``."""
+    """Time is virtual: a test fails that really sleeps for longer than a nap, unless it is marked ``real_time``."""
     if request.node.get_closest_marker("real_time") is not None:
         return
     real_sleep = time.sleep
