@@ -158,6 +158,18 @@ class Flow:
             if (c.source_id, c.event) == (source_id, event)
         )
 
+    def check_slot(self, routine_id: str, slot_name: str, hint: str = "") -> Slot:
+        """Return a routine's slot.
+
+        Raises:
+            UnknownNameError: There is no such routine, or it has no such slot; ``hint`` says what to do then.
+        """
+        routine: Routine = self._node(routine_id).routine
+        slot = routine.get_slot(slot_name)
+        if slot is None:
+            raise UnknownNameError("slot", slot_name, routine.slots, f"routine {routine_id!r}", hint)
+        return slot
+
     def _node(self, routine_id: str) -> Any:
         try:
             return self._graph.nodes[routine_id]
@@ -271,16 +283,9 @@ class Flow:
             BaseException: A sequential handler raised something that is no ``Exception``, such as KeyboardInterrupt;
                 the job has failed with it.
         """
+        hint = f"an entry routine takes its parameters in define_slot({ENTRY_SLOT!r}, handler=...)"
+        slot = self.check_slot(entry_routine_id, ENTRY_SLOT, hint)
         node = self._node(entry_routine_id)
-        slot = node.routine.get_slot(ENTRY_SLOT)
-        if slot is None:
-            raise UnknownNameError(
-                "slot",
-                ENTRY_SLOT,
-                node.routine.slots,
-                f"routine {entry_routine_id!r}",
-                f"an entry routine takes its parameters in define_slot({ENTRY_SLOT!r}, handler=...)",
-            )
         if entry_params is not None and not isinstance(entry_params, Mapping):
             raise TypeError(f"entry_params must be a mapping of names to values, not {entry_params!r}")
         strategy = self._strategy if execution_strategy is None else _strategy(execution_strategy)

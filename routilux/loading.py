@@ -35,8 +35,8 @@ def load_callable(path: str, search: Iterable[Path] = ()) -> Callable[..., Any]:
             sys.path.insert(0, directory)
     try:
         found: Any = import_module(module_name)
-    except ImportError as error:
-        raise LoadError(f"{path!r}: cannot import {module_name!r}: {error}") from error
+    except Exception as error:
+        raise LoadError(f"{path!r}: cannot import {module_name!r}: {type(error).__name__}: {error}") from error
     for part in name.split("."):
         if not hasattr(found, part):
             raise LoadError(f"{path!r}: there is no {part!r} in {found!r}")

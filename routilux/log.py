@@ -7,6 +7,7 @@ other. structlog (extra ``log``) is imported when a log is asked for, not before
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -121,7 +122,11 @@ def _fields(activation: Activation) -> dict[str, Any]:
 
 
 def _error(error: BaseException | None) -> dict[str, str]:
-    return {} if error is None else {"error": f"{type(error).__name__}: {error}"}
+    # Without addresses: two runs of one seed must log the same bytes, and nobody can use them afterwards.
+    return {} if error is None else {"error": _ADDRESS.sub("0x…", f"{type(error).__name__}: {error}")}
+
+
+_ADDRESS = re.compile("0x[0-9a-fA-F]{6,}")
 
 
 def render(line: Mapping[str, Any]) -> bytes:

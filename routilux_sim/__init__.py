@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from routilux_sim.exploration import explore as explore
     from routilux_sim.kernel.errors import DeadlockError as DeadlockError
     from routilux_sim.kernel.errors import DivergenceError as DivergenceError
+    from routilux_sim.kernel.errors import EscapeError as EscapeError
     from routilux_sim.kernel.errors import LimitReachedError as LimitReachedError
     from routilux_sim.kernel.errors import SimulationError as SimulationError
     from routilux_sim.replays import ReplayFileError as ReplayFileError
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "DeadlockError": "routilux_sim.kernel.errors",
     "DivergenceError": "routilux_sim.kernel.errors",
+    "EscapeError": "routilux_sim.kernel.errors",
     "Execution": "routilux_sim.execution",
     "Failure": "routilux_sim.exploration",
     "InconclusiveError": "routilux_sim.exploration",

@@ -40,13 +40,15 @@ def run(file: Path, seed: int | None, log_path: Path | None) -> None:
         scenario = load_scenario(file)
     except (ScenarioError, OSError) as error:
         raise click.UsageError(str(error)) from error
+    if log_path is not None:
+        try:
+            log_path.write_bytes(b"")
+        except OSError as error:
+            raise click.BadParameter(str(error), param_hint="--log") from error
     began = time.perf_counter()
     outcome = _run(scenario, seed)
     if log_path is not None:
-        try:
-            log_path.write_bytes(outcome.execution.log_bytes())
-        except OSError as error:
-            raise click.BadParameter(str(error), param_hint="--log") from error
+        log_path.write_bytes(outcome.execution.log_bytes())
     _print(scenario, outcome, time.perf_counter() - began)
     sys.exit(1 if outcome.problem is not None else 0)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from inspect import isawaitable
 from typing import Any
 
 from routilux.log import ExecutionLog
@@ -24,7 +25,7 @@ __all__ = ["Campaign", "Execution", "LogCollector", "Program"]
 
 Program = Callable[[], Any]
 
-GARBAGE = 20_000
+GARBAGE = 5_000
 """Objects made since the last collection before the next one, between two executions."""
 
 
@@ -140,6 +141,8 @@ class Campaign:
     """
 
     def __init__(self, program: Program, limits: Limits | None = None, epoch_ns: int = DEFAULT_EPOCH_NS) -> None:
+        if not callable(program):
+            raise TypeError(f"a program must be a callable without arguments, not {program!r}")
         self._program = program
         self._limits = limits or Limits()
         self._epoch_ns = epoch_ns
@@ -192,7 +195,8 @@ class Campaign:
             decisions = len(kernel.tape)
             only_one = not decisions and random.getstate() == random.Random(seed).getstate()  # noqa: S311
             runtime.instruments = ()
-            kernel.end()
+            with self._world.quiet_executors():
+                kernel.end()
         error = error or kernel.failure
         if isinstance(error, KeyboardInterrupt):
             raise error
@@ -213,15 +217,25 @@ class Campaign:
         """What CPython does with a program: run it, let executors and other threads finish, call exit functions."""
         leaving: SystemExit | None = None
         try:
-            values.append(self._program())
+            values.append(_plain(self._program()))
         except SystemExit as error:
             leaving = error
         self._world.finish_executors()
         while (task := _first_alive(kernel.tasks)) is not None:
             join_task(kernel, task, None)
         runtime.exit()
+        # Daemon threads may get another turn before the end, or not.
+        kernel.point("exit")
         if leaving is not None and leaving.code not in {None, 0}:
             raise leaving
+
+
+def _plain(value: Any) -> Any:
+    if isawaitable(value):
+        if isinstance(value, Coroutine):
+            value.close()
+        raise TypeError("the program is 'async def', so calling it ran nothing; give a plain function")
+    return value
 
 
 def _first_alive(tasks: list[Task]) -> Task | None:
@@ -231,12 +245,16 @@ def _first_alive(tasks: list[Task]) -> Task | None:
 @contextmanager
 def _garbage_kept_out() -> Iterator[None]:
     enabled = gc.isenabled()
-    gc.collect()
-    gc.freeze()
+    # What is there already need not be looked through after every few executions; who has frozen something has seen
+    # to that, and unfreezing would undo it.
+    freezing = not gc.get_freeze_count()
+    if freezing:
+        gc.freeze()
     gc.disable()
     try:
         yield
     finally:
-        gc.unfreeze()
+        if freezing:
+            gc.unfreeze()
         if enabled:
             gc.enable()

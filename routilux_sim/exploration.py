@@ -149,7 +149,7 @@ def explore(
 def _check_budget(schedules: Any, seconds: Any) -> None:
     if isinstance(schedules, bool) or not isinstance(schedules, int) or schedules < 1:
         raise ValueError(f"schedules must be a whole number from 1 up, not {schedules!r}")
-    if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds <= 0):
+    if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0):
         raise ValueError(f"seconds must be a number above 0 or None, not {seconds!r}")
 
 
@@ -189,8 +189,16 @@ class _Search:
             if execution.error is not None:
                 return self._broken(execution)
             if execution.is_only_one:
+                if self._count > 1:
+                    return self._report(
+                        inconclusive=True,
+                        reason=f"seed {seed} left nothing to choose, but an earlier schedule did: the program keeps "
+                        "state from one schedule to the next; make it build all its state itself",
+                    )
                 complete = True
                 break
+        if not self._count:
+            return self._report(inconclusive=True, reason="no schedule ran: the strategy had nothing to explore")
         return self._report(complete=complete)
 
     def _late(self) -> bool:

@@ -6,6 +6,7 @@ Loaded at every start of every user's pytest, so it imports nothing of the simul
 from __future__ import annotations
 
 import argparse
+import inspect
 import random
 import re
 from collections.abc import Callable
@@ -81,6 +82,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _check_marker(item: pytest.Item, marker: pytest.Mark) -> None:
+    _check_function(item)
     allowed: dict[str, Callable[[Any], bool]] = {
         "schedules": lambda value: _is_whole(value) and value >= 1,
         "strategy": lambda value: isinstance(value, str) or callable(getattr(value, "pick", None)),
@@ -96,6 +98,15 @@ def _check_marker(item: pytest.Item, marker: pytest.Mark) -> None:
             raise pytest.UsageError(f"{item.nodeid}: sim({name}={value!r}) is out of range; see 'pytest --markers'")
     if isinstance(marker.kwargs.get("strategy"), str):
         _check_strategy(item, marker.kwargs["strategy"])
+
+
+def _check_function(item: pytest.Item) -> None:
+    """Refuse what pytest would not hand over, or what would not run its body."""
+    function = getattr(item, "obj", None)
+    if not isinstance(item, pytest.Function) or type(item).__name__ == "TestCaseFunction":
+        raise pytest.UsageError(f"{item.nodeid}: sim works on test functions and plain classes, not on unittest's")
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise pytest.UsageError(f"{item.nodeid}: sim cannot run an 'async def' test; make it a plain function")
 
 
 def _is_whole(value: Any) -> bool:

@@ -10,9 +10,12 @@ import difflib
 import os
 import tomllib
 from collections.abc import Mapping
+from math import inf, isnan
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
+from routilux.exceptions import UnknownNameError
+from routilux.flow import ENTRY_SLOT
 from routilux.flow import STRATEGIES as FLOW_STRATEGIES
 from routilux.loading import LoadError, load_flow_factory
 from routilux_sim.kernel.errors import SimulationError
@@ -35,7 +38,11 @@ class Range(NamedTuple):
         return isinstance(value, int | float) and self.least <= value <= self.most
 
     def __str__(self) -> str:
-        return f"{self.least:g}" if self.least == self.most else f"{self.least:g} to {self.most:g}"
+        if self.least == self.most:
+            return f"{self.least:g}"
+        if self.most == inf:
+            return f"at least {self.least:g}"
+        return f"at most {self.most:g}" if self.least == -inf else f"{self.least:g} to {self.most:g}"
 
 
 class Delivery(NamedTuple):
@@ -128,7 +135,31 @@ def load_scenario(path: str | os.PathLike[str]) -> Scenario:
         factory = load_flow_factory(factory_path, _search_path(file))
     except LoadError as error:
         raise ScenarioError(f"{file}: flow.factory: {error}") from error
-    return scenario._replace(factory=factory)
+    scenario = scenario._replace(factory=factory)
+    _check_flow(scenario)
+    return scenario
+
+
+def _check_flow(scenario: Scenario) -> None:
+    """Make the flow once, outside any simulation, to see that it has what the scenario speaks of.
+
+    Raises:
+        ScenarioError: The factory fails, or the entry, a routine or a slot is not there.
+    """
+    try:
+        flow = scenario.factory(**scenario.arguments)
+    except Exception as error:
+        raise ScenarioError(f"{scenario.path}: flow.factory: {type(error).__name__}: {error}") from error
+    wanted = [("run.entry", scenario.entry, ENTRY_SLOT)]
+    wanted += [
+        (f"expect.delivered[{index}]", delivery.routine, delivery.slot)
+        for index, delivery in enumerate(scenario.expect.delivered)
+    ]
+    for place, routine_id, slot in wanted:
+        try:
+            flow.check_slot(routine_id, slot)
+        except UnknownNameError as error:
+            raise ScenarioError(f"{scenario.path}: {place}: {error}") from error
 
 
 def _search_path(file: Path) -> list[Path]:
@@ -167,6 +198,8 @@ def _delivery(table: _Table) -> Delivery:
         data=table.mapping("data"),
     )
     table.finish()
+    if delivery.times == 0 and delivery.data:
+        table.complain("data", "nothing is delivered with count = 0, so there is nothing to compare")
     return delivery
 
 
@@ -192,7 +225,7 @@ class _Table:
         if key not in self._data:
             if default is _REQUIRED:
                 near = difflib.get_close_matches(key, set(self._data) - set(self._seen), 1)
-                hint = f"; did you mean it by {near[0]!r}?" if near else ""
+                hint = f"; found {near[0]!r} instead" if near else ""
                 raise ScenarioError(f"{self._file}: {self._where(key)} is missing{hint}")
             return default
         value = self._data[key]
@@ -202,6 +235,9 @@ class _Table:
 
     def _wrong(self, key: str, words: str) -> ScenarioError:
         return ScenarioError(f"{self._file}: {self._where(key)} must be {words}, not {self._data[key]!r}")
+
+    def complain(self, key: str, problem: str) -> NoReturn:
+        raise ScenarioError(f"{self._file}: {self._where(key)}: {problem}")
 
     def string(self, key: str, default: str = _REQUIRED) -> str:
         return str(self._take(key, default, str, "a string"))
@@ -214,8 +250,8 @@ class _Table:
 
     def number(self, key: str, default: float | None) -> float | None:
         value: float | None = self._take(key, default, (int, float), "a number above 0")
-        if value is not None and not value > 0:
-            raise self._wrong(key, "a number above 0")
+        if value is not None and not 0 < value < inf:
+            raise self._wrong(key, "a finite number above 0")
         return value
 
     def whole(self, key: str, default: int | None, *, least: int) -> int | None:
@@ -244,11 +280,17 @@ class _Table:
             bounds = inner.bounds()
             inner.finish()
             return bounds
+        if isnan(value):
+            raise self._wrong(key, "a number")
         return Range(float(value), float(value))
 
     def bounds(self) -> Range:
-        least = self._take("min", _REQUIRED, (int, float), "a number")
-        most = self._take("max", _REQUIRED, (int, float), "a number")
+        least = self._take("min", -inf, (int, float), "a number")
+        most = self._take("max", inf, (int, float), "a number")
+        if least == -inf and most == inf:
+            raise ScenarioError(f"{self._file}: {self._place} must have min, max or both")
+        if isnan(least) or isnan(most):
+            raise ScenarioError(f"{self._file}: {self._place}: nan bounds nothing")
         if least > most:
             raise ScenarioError(f"{self._file}: {self._place}: min {least!r} is above max {most!r}")
         return Range(float(least), float(most))

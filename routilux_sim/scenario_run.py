@@ -73,6 +73,11 @@ def run_scenario(
         found = _run_job(scenario, scenario.execution_strategy)
         if scenario.expect.speedup is not None:
             other = _run_job(scenario, scenario.expect.speedup_over)
+            if other["status"] != scenario.expect.status:
+                raise BrokenExpectationError(
+                    f"with {scenario.expect.speedup_over}, to compare with, status is {other['status']}, "
+                    f"must be {scenario.expect.status}"
+                )
             found["speedup"] = other["duration"] / found["duration"] if found["duration"] else float("inf")
         figures.update(found)
         _check(scenario, found)
@@ -83,6 +88,9 @@ def run_scenario(
         return Outcome(report.verdict, problem, report.schedules, figures, report.failure.execution)
     # Explored without a log, for speed; the first schedule once more to have one.
     execution = simulate(program, seed=first, strategy=scenario.strategy)
+    if execution.error is not None and report.verdict != "inconclusive":
+        problem = f"seed {first} passed, and then gave {_words(execution.error)}: the flow keeps state between runs"
+        return Outcome("inconclusive", problem, report.schedules, figures, execution)
     return Outcome(report.verdict, report.reason, report.schedules, figures, execution)
 
 

@@ -115,7 +115,7 @@ class SimScheduler(ThreadPoolScheduler):
         if get_ident() != self._kernel.thread_id:
             raise RuntimeError("a SimScheduler is used in the thread that made it; make one here")
         if self._ended is not None:
-            raise SimulationError(f"the simulation has ended: {self._ended}") from self._ended
+            raise SimulationError(f"the simulation has ended: {self._ended!r}") from self._ended
         return self._enter(lambda: call(*args, **kwargs))
 
     run = enter
@@ -152,7 +152,9 @@ class SimScheduler(ThreadPoolScheduler):
     def _fail(self, kernel: Kernel) -> None:
         self._ended = describe_deadlock(kernel) if kernel.failure is STUCK else kernel.failure
         kernel.log = None
-        kernel.end()
+        with self._world.quiet_executors():
+            kernel.end()
+        self._carriers.close()
 
     def close(self) -> None:
         """End the simulation: unwind every simulated thread that is left. Safe to call twice."""
@@ -160,7 +162,8 @@ class SimScheduler(ThreadPoolScheduler):
             return
         with self._world.installed(), self._world.resumed(self._kernel, self._sim_runtime, self._state):
             self._kernel.log = None
-            self._kernel.end()
+            with self._world.quiet_executors():
+                self._kernel.end()
         self._ended = SimulationError("it was closed")
         self._carriers.close()
 

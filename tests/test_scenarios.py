@@ -77,10 +77,8 @@ def test_a_seed_makes_the_log(tmp_path):
             "[[expect.delivered]]\nroutine = 'formatter'\nslot = 'aggregated_input'\ndata = { total_count = 4 }",
             "formatter.aggregated_input['total_count'] is 3, must be 4",
         ),
-        (
-            "[[expect.delivered]]\nroutine = 'nobody'\nslot = 'here'",
-            "nobody.here got nothing, must get at least one delivery",
-        ),
+        ("duration = { min = 0.3 }", "duration is 0.25 virtual seconds, must be at least 0.3"),
+        ("duration = { max = 0.2 }", "duration is 0.25 virtual seconds, must be at most 0.2"),
     ],
 )
 def test_what_does_not_hold_is_named(tmp_path, expectation, problem):
@@ -94,7 +92,7 @@ def test_what_does_not_hold_is_named(tmp_path, expectation, problem):
     ("old", "new", "message"),
     [
         ("duration", "durations", "unknown key 'expect.durations'; did you mean 'duration'?"),
-        ("entry", "entri", "run.entry is missing; did you mean it by 'entri'?"),
+        ("entry", "entri", "run.entry is missing; found 'entri' instead"),
         ('entry = "trigger"', "entry = 5", "run.entry must be a string, not 5"),
         ("duration = 0.25", "duration = 'long'", "expect.duration must be a number, or a table with min and max"),
         ("duration = 0.25", "duration = { min = 2, max = 1 }", "expect.duration: min 2 is above max 1"),
@@ -102,26 +100,42 @@ def test_what_does_not_hold_is_named(tmp_path, expectation, problem):
         (DEMO, "examples.nothing:here", "flow.factory: 'examples.nothing:here': cannot import"),
         (DEMO, "examples.concurrent_flow_demo:nothing", "there is no 'nothing'"),
         (DEMO, "examples.concurrent_flow_demo", "is not an import path; write 'package.module:name'"),
-        (DEMO, "json:dumps", "problem"),
+        (DEMO, "json:dumps", "flow.factory: TypeError"),
+        ("[run]", "[run]\ntimeout = inf", "run.timeout must be a finite number above 0, not inf"),
+        ("duration = 0.25", "duration = nan", "expect.duration must be a number, not nan"),
+        ("duration = 0.25", "duration = {}", "expect.duration must have min, max or both"),
+        ('"trigger"', '"triger"', "run.entry: unknown routine 'triger'"),
+        ('"trigger"', '"formatter"', "run.entry: unknown slot 'trigger' in routine 'formatter'"),
+        ("[run]", "arguments = { workers = 5 }\n[run]", "flow.factory: TypeError"),
+        (
+            "duration = 0.25",
+            "[[expect.delivered]]\nroutine = 'nobody'\nslot = 'here'\ncount = 0",
+            "expect.delivered[0]: unknown routine 'nobody'",
+        ),
+        (
+            "duration = 0.25",
+            "[[expect.delivered]]\nroutine = 'formatter'\nslot = 'aggregated_input'\ncount = 0\ndata = { a = 1 }",
+            "expect.delivered[0].data: nothing is delivered with count = 0",
+        ),
         ("[run]", "[run]\nschedules = 0", "run.schedules must be a whole number from 1 up, not 0"),
         ("[run]", "[run]\nseed = true", "run.seed must be a whole number from 0 up, not True"),
         ("[run]", "[run]\nstrategy = 'lucky'", "run.strategy must be one of 'fifo', 'random', not 'lucky'"),
         ("[expect]", "expect", "not a TOML document"),
-        ("[flow]", "[flows]", "flow is missing; did you mean it by 'flows'?"),
+        ("[flow]", "[flows]", "flow is missing; found 'flows' instead"),
     ],
 )
 def test_a_scenario_that_cannot_be_used_is_refused(tmp_path, old, new, message):
     """What is misspelt, missing, out of range or of the wrong type is named, with what is allowed."""
     result = run(write(tmp_path, GOOD.replace(old, new)))
-    assert result.exit_code in ((1,) if message == "problem" else (2,)), result.output
+    assert result.exit_code == 2, result.output
     assert message in " ".join(result.output.split())
 
 
-def test_an_unknown_entry_is_a_broken_scenario(tmp_path):
-    """An entry that the flow does not have fails, and lists those that it has."""
-    result = run(write(tmp_path, GOOD.replace('"trigger"', '"triger"')))
-    assert result.exit_code == 1
-    assert "unknown routine 'triger'" in result.output
+def test_a_log_that_cannot_be_written_is_refused_before_anything_runs(tmp_path):
+    """``--log`` into a directory that is not there is a usage error."""
+    result = run(write(tmp_path, GOOD), "--log", str(tmp_path / "absent" / "log"))
+    assert result.exit_code == 2
+    assert "passed" not in result.output
 
 
 @pytest.mark.parametrize("arguments", [["missing.toml"], [], ["--seed", "x", "missing.toml"]])

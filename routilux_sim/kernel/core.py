@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 import greenlet
 
+from routilux.abc import LONGEST_WAIT
 from routilux_sim.kernel.errors import LimitReachedError, SimulationError, TaskKilled, TaskStuckError
 from routilux_sim.kernel.task import BLOCKED, DONE, READY, Carriers, Task
 from routilux_sim.strategy import Strategy
@@ -44,6 +45,10 @@ class Limits:
     __slots__ = ("max_ns", "max_steps")
 
     def __init__(self, max_steps: int = 1_000_000, max_seconds: float = 10 * 365 * 86_400.0) -> None:
+        if isinstance(max_steps, bool) or not isinstance(max_steps, int) or max_steps < 1:
+            raise ValueError(f"max_steps must be a whole number from 1 up, not {max_steps!r}")
+        if not isinstance(max_seconds, int | float) or not 0 < max_seconds <= LONGEST_WAIT:
+            raise ValueError(f"max_seconds must be a number above 0, at most a century, not {max_seconds!r}")
         self.max_steps = max_steps
         self.max_ns = round(max_seconds * 1e9)
 
@@ -98,6 +103,8 @@ class Kernel:
         self._draw = strategy.draw
         self._carriers = carriers
         self._limits = limits
+        self.max_steps = limits.max_steps
+        self._interrupted = False
         self._keep_enabled = keep_enabled
         self._driver: greenlet.greenlet = greenlet.getcurrent()
         self._deadlines: list[tuple[int, int, Task, int]] = []
@@ -193,7 +200,7 @@ class Kernel:
     def point(self, op: str, obj: Any = None) -> None:
         """Say what the current task is about to do: another may come first."""
         self.steps += 1
-        if self.steps > self._limits.max_steps:
+        if self.steps > self.max_steps:
             self._exceed("steps")
         ready = self.ready
         if not ready:
@@ -204,6 +211,8 @@ class Kernel:
         me.obj = obj
         try:
             choice = self._pick(me, ready)
+            if not 0 <= choice <= len(ready):
+                _refuse_choice(choice, len(ready) + 1)
         except Exception as error:  # noqa: BLE001 - not the program's to catch
             self.stop(_of_strategy(error))
         self.tape.append((choice, len(ready) + 1, me, op, obj))
@@ -229,7 +238,7 @@ class Kernel:
     def tick(self) -> None:
         """Count a step that is no choice, such as a clock reading, so that a loop of such steps comes to an end."""
         self.steps += 1
-        if self.steps > self._limits.max_steps:
+        if self.steps > self.max_steps:
             self._exceed("steps")
 
     def block(self, op: str, obj: Any, deadline: int | None = None) -> bool:
@@ -248,7 +257,7 @@ class Kernel:
         if self.ending:
             self._refuse_to_die(me)
         self.steps += 1
-        if self.steps > self._limits.max_steps:
+        if self.steps > self.max_steps:
             self._exceed("steps")
         me.op, me.obj, me.waits_for = op, obj, obj
         me.state = BLOCKED
@@ -277,6 +286,7 @@ class Kernel:
         if task.state is READY and not self.ending:
             self.ready.remove(task)
             task.state = BLOCKED
+            task.woken = False
             task.waits_for = obj
 
     def promise(self, task: Task) -> None:
@@ -292,6 +302,8 @@ class Kernel:
         assert me is not None  # noqa: S101 - called by tasks only
         try:
             value = self._draw(label, bound)
+            if not 0 <= value < bound:
+                _refuse_choice(value, bound)
         except Exception as error:  # noqa: BLE001 - not the program's to catch
             self.stop(_of_strategy(error))
         self.tape.append((value, bound, me, label, None))
@@ -312,6 +324,8 @@ class Kernel:
             return ready.pop()
         try:
             choice = self._pick(None, ready)
+            if not 0 <= choice < len(ready):
+                _refuse_choice(choice, len(ready))
         except Exception as error:  # noqa: BLE001 - not the program's to catch
             self._fail(_of_strategy(error), me)
             return None
@@ -375,15 +389,29 @@ class Kernel:
 
     def stop(self, error: BaseException) -> NoReturn:
         """End the execution with ``error``, from inside a task."""
+        if self.ending:
+            self._refuse_to_die(self.current)
         self._fail(error, self.current)
         me = self.current
         assert me is not None  # noqa: S101 - called by tasks only
         self._switch(me, None)
         raise TaskKilled
 
+    def interrupt(self) -> None:
+        """End the execution with KeyboardInterrupt at the next step, past whatever the program would make of it.
+
+        Called by a signal handler. Raises KeyboardInterrupt itself when called again: the program takes no steps.
+        """
+        if self._interrupted or self.current is None:
+            raise KeyboardInterrupt
+        self._interrupted = True
+        self.max_steps = -1
+
     def _exceed(self, what: str) -> None:
         if self.ending:
             self._refuse_to_die(self.current)
+        if self._interrupted:
+            self.stop(KeyboardInterrupt())
         self.stop(
             LimitReachedError(
                 f"the program took more than {self._limits.max_steps} {what}; "
@@ -395,7 +423,7 @@ class Kernel:
         """Unwind every task that is left, from the driver: their ``finally`` blocks run, in the order of the tasks."""
         self.ending = True
         self.ready.clear()
-        self._limits = Limits(max_steps=self.steps + 1_000_000)
+        self.max_steps = self.steps + 1_000_000
         for task in self.tasks:
             carrier = task.greenlet
             if carrier is None or task.state is DONE:
@@ -421,6 +449,10 @@ class Kernel:
 
 STUCK = LimitReachedError("no task can run")
 """Stands for a deadlock until the judge has worded it."""
+
+
+def _refuse_choice(value: object, bound: int) -> NoReturn:
+    raise IndexError(f"it chose {value!r}, which is not a whole number below {bound}")
 
 
 def _of_strategy(error: Exception) -> SimulationError:

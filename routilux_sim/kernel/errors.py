@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DeadlockError",
     "DivergenceError",
+    "EscapeError",
     "LimitReachedError",
     "SimulationError",
     "TaskKilled",
@@ -37,6 +38,10 @@ class DeadlockError(SimulationError):
         super().__init__(message)
         self.tasks = tasks
         self.cycle = cycle
+
+
+class EscapeError(SimulationError):
+    """A program did something that is not simulated, so nothing can be said about it."""
 
 
 class LimitReachedError(SimulationError):

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import concurrent.futures.thread
 import itertools
+import os
 import queue
 import random
+import signal
 import threading
 import time
 from _thread import get_ident
@@ -20,13 +22,14 @@ from typing import Any
 from routilux import runtime as runtimes
 from routilux.abc import Runtime
 from routilux_sim.kernel.core import Kernel, here
-from routilux_sim.world import clock, queues, sync, threads
+from routilux_sim.world import chance, clock, escapes, queues, sync, threads
 
 __all__ = ["SavedState", "World"]
 
 # Any: what is touched there is private, and its types are not told. Imported here and not when a program first uses an
 # executor, so that the locks which the module makes for itself are real ones.
 pools: Any = concurrent.futures.thread
+futures: Any = concurrent.futures._base
 
 
 def _replacement(simulated: type, original: Any) -> Any:
@@ -78,6 +81,10 @@ def _replacements() -> list[tuple[Any, str, Any]]:
     rows += [(threading.Thread, name, function) for name, function in threads.THREAD_REPLACEMENTS.items()]
     rows += [(threading, name, function) for name, function in threads.MODULE_REPLACEMENTS.items()]
     rows += [(queue.Queue, name, function) for name, function in queues.METHOD_REPLACEMENTS.items()]
+    rows += [(futures.Future, name, function) for name, function in chance.FUTURE_REPLACEMENTS.items()]
+    rows += [(futures._AcquireFutures, "__init__", chance.acquire_futures)]
+    rows += [(os, "urandom", chance.urandom), (random, "_urandom", chance.urandom)]
+    rows += escapes.replacements()
     rows += [
         (threading, "_allocate_lock", _replacement(sync.Lock, threading.Lock)),
         (queue, "SimpleQueue", _replacement(queues.SimpleQueue, queue.SimpleQueue)),
@@ -118,7 +125,8 @@ class World:
             for owner, name, replacement in _ROWS:
                 setattr(owner, name, replacement)
             self._pools.install()
-            yield
+            with _interruptible():
+                yield
         finally:
             self._pools.restore()
             for owner, name, original in kept:
@@ -142,6 +150,16 @@ class World:
         """At the end of a simulated program, and inside it: shut its executors down."""
         self._pools.finish()
 
+    @contextmanager
+    def quiet_executors(self) -> Iterator[None]:
+        """Keep executors from logging that their threads are being unwound."""
+        logger = futures.LOGGER
+        kept, logger.disabled = logger.disabled, True
+        try:
+            yield
+        finally:
+            logger.disabled = kept
+
     def _ambient(self) -> Runtime | None:
         return None if here() is None else self._runtime
 
@@ -149,7 +167,7 @@ class World:
     def inhabited(self, kernel: Kernel, runtime: Runtime, seed: int) -> Iterator[None]:
         """Make ``kernel``'s execution the one that is under way, with its randomness seeded."""
         self._runtime = runtime
-        kernel.usual_excepthook = self._usual_excepthook
+        kernel.usual_excepthook = threading.excepthook = self._usual_excepthook
         Kernel.active = kernel
         counter = threading._counter  # type: ignore[attr-defined]
         random.seed(seed)
@@ -159,6 +177,7 @@ class World:
             yield
         finally:
             threading._counter = counter  # type: ignore[attr-defined]
+            threading.excepthook = self._usual_excepthook
             Kernel.active = None
             self._runtime = None
 
@@ -172,6 +191,30 @@ class World:
                 yield
             finally:
                 state.random = random.getstate()
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C end the simulation instead of being raised in a task, where the program may handle it as its own."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.getsignal(signal.SIGINT)
+    if previous is not signal.default_int_handler:
+        yield
+        return
+
+    def interrupt(signum: int, frame: object) -> None:  # noqa: ARG001 - a signal handler's
+        kernel = Kernel.active
+        if kernel is None:
+            raise KeyboardInterrupt
+        kernel.interrupt()
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 class SavedState:

@@ -40,8 +40,14 @@ class _Sides:
     def enter(self, op: str, side: Condition) -> None:
         """The operation's scheduling point; then wait while somebody holds the mutex."""
         self.kernel.point(op, side)
-        while self.mutex.locked():
-            self.mutex._wait(self.kernel, "acquire", None)
+        self.mutex.stand_clear(self.kernel)
+
+    def wait(self, op: str, side: Condition, deadline: int | None) -> bool:
+        """Wait on one side; False when the deadline came first."""
+        woken = side._wait(self.kernel, op, deadline)
+        # A program's own notify passes the waiter on to the mutex, which this operation does not take.
+        self.mutex.stand_clear(self.kernel)
+        return woken
 
 
 def _sides(kernel: Kernel, queue: Any) -> _Sides:
@@ -65,7 +71,7 @@ def _put(kernel: Kernel, self: Any, item: Any, block: bool = True, timeout: floa
             raise ValueError("'timeout' must be a non-negative number")
         deadline = deadline_after(kernel, timeout)
         while self._qsize() >= self.maxsize:
-            if not block or not sides.putters._wait(kernel, "put", deadline):
+            if not block or not sides.wait("put", sides.putters, deadline):
                 raise real.Full
             if _is_shut(self):
                 raise _ShutDown
@@ -83,7 +89,7 @@ def _get(kernel: Kernel, self: Any, block: bool = True, timeout: float | None = 
         raise ValueError("'timeout' must be a non-negative number")
     deadline = deadline_after(kernel, timeout)
     while not self._qsize():
-        if not block or not sides.getters._wait(kernel, "get", deadline):
+        if not block or not sides.wait("get", sides.getters, deadline):
             raise real.Empty
         if _is_shut(self) and not self._qsize():
             raise _ShutDown
@@ -107,7 +113,7 @@ def _join(kernel: Kernel, self: Any) -> None:
     sides = _sides(kernel, self)
     sides.enter("join", sides.done)
     while self.unfinished_tasks:
-        sides.done._wait(kernel, "join", None)
+        sides.wait("join", sides.done, None)
 
 
 def _qsize(kernel: Kernel, self: Any) -> int:
@@ -211,8 +217,11 @@ class SimpleQueue(Waitable):
 
     def qsize(self) -> int:
         """How many items there are."""
+        kernel = here()
+        if kernel is not None:
+            kernel.point("qsize", self)
         return len(self._items)
 
     def empty(self) -> bool:
         """Whether there are none."""
-        return not self._items
+        return not self.qsize()

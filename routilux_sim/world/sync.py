@@ -57,7 +57,8 @@ class Waitable:
         assert me is not None  # noqa: S101 - here() has seen to it
         self._waiters.append(me)
         woken = kernel.block(op, self, deadline)
-        if not woken and me in self._waiters:
+        # Still listed when its time ran out, or when it was woken by something else than this object.
+        while me in self._waiters:
             self._waiters.remove(me)
         return woken
 
@@ -113,13 +114,28 @@ class Mutex(Waitable):
 
     def locked(self) -> bool:
         """Whether some task has it."""
+        kernel = here()
+        if kernel is not None:
+            kernel.point("locked", self)
         return self._held > 0
+
+    def stand_clear(self, kernel: Kernel) -> None:
+        """Wait while some task has it, without taking it."""
+        while self._held:
+            self._wait(kernel, "acquire", None)
+        self.forgo(kernel)
+
+    def forgo(self, kernel: Kernel) -> None:
+        """Note that the current task, which could take it, does not want it."""
+        while kernel.current in self._contenders:
+            self._contenders.remove(kernel.current)
 
     def _obtain(self, kernel: Kernel, blocking: bool, timeout: float) -> bool:
         """Take the mutex for the current task."""
         me = kernel.current
         if not self._held:
-            if blocking and kernel.ready:
+            # Not with a timeout: the clock holds no deadline for it yet, and `disable` would make it wait without one.
+            if blocking and timeout < 0 and kernel.ready:
                 self._contenders.append(me)  # type: ignore[arg-type] # here() has seen to it
             kernel.point("acquire", self)
         elif not blocking or timeout == 0:

@@ -55,7 +55,7 @@ def join_task(kernel: Kernel, task: Task, timeout: float | None) -> None:
     me = kernel.current
     assert me is not None  # noqa: S101 - here() has seen to it
     task.joiners.append(me)
-    if not kernel.block("join", task, deadline_after(kernel, timeout)):
+    if not kernel.block("join", task, deadline_after(kernel, timeout)) and me in task.joiners:
         task.joiners.remove(me)
 
 
@@ -151,7 +151,12 @@ def _is_real(thread: Any) -> bool:
 def is_alive(self: threading.Thread) -> bool:
     """Replace ``Thread.is_alive``."""
     task = _task_of(self)
-    return _is_alive(self) if task is None else task.state is not DONE
+    if task is None:
+        return _is_alive(self)
+    kernel = here()
+    if kernel is not None:
+        kernel.point("is_alive", task)
+    return task.state is not DONE
 
 
 def _task_of(thread: threading.Thread) -> Task | None:

@@ -265,3 +265,21 @@ def test_the_marker_is_registered(pytester):
     pytester.makepyfile(RACE)
     pytester.runpytest("--strict-markers").assert_outcomes(passed=1)
     pytester.runpytest("--markers").stdout.fnmatch_lines(["@pytest.mark.sim(schedules=1*"])
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("@pytest.mark.sim\nasync def test_it():\n    assert False", "*sim cannot run an 'async def' test*"),
+        (
+            "import unittest\n@pytest.mark.sim\nclass TestIt(unittest.TestCase):\n    def test_it(self): pass",
+            "*sim works on test functions and plain classes, not on unittest's*",
+        ),
+    ],
+)
+def test_what_cannot_be_simulated_is_refused(pytester, code, message):
+    """A marked test whose body would not run, or would run on real threads, is a usage error."""
+    pytester.makepyfile(f"import pytest\n{code}\n")
+    result = pytester.runpytest()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([message])
