@@ -25,6 +25,9 @@ __all__ = ["Campaign", "Execution", "LogCollector", "Program"]
 
 Program = Callable[[], Any]
 
+FROZEN_AT_START = 1_000
+"""More objects than CPython freezes by itself when it starts (3.12: a few hundred): beyond it, a program has frozen."""
+
 GARBAGE = 5_000
 """Objects made since the last collection before the next one, between two executions."""
 
@@ -247,7 +250,7 @@ def _garbage_kept_out() -> Iterator[None]:
     enabled = gc.isenabled()
     # What is there already need not be looked through after every few executions; who has frozen something has seen
     # to that, and unfreezing would undo it.
-    freezing = not gc.get_freeze_count()
+    freezing = gc.get_freeze_count() < FROZEN_AT_START
     if freezing:
         gc.freeze()
     gc.disable()

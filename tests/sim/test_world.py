@@ -84,12 +84,13 @@ class Broken:
 def test_everything_is_put_back(program, run):
     """After a simulation, however it ended, each name is what it was; so are the random state and the collector."""
     before, state, collecting = contents(), random.getstate(), gc.isenabled()
+    frozen = gc.get_freeze_count()
     options = {"schedules": 3} if run is explore else {}
     run(program, max_steps=2000, **options)
     assert contents() == before
     assert random.getstate() == state
     assert gc.isenabled() == collecting
-    assert gc.get_freeze_count() == 0
+    assert gc.get_freeze_count() <= frozen
 
 
 def test_everything_is_put_back_after_a_broken_strategy():
