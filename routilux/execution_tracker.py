@@ -49,7 +49,8 @@ class ExecutionTracker:
     def job_ended(self, job: JobState) -> None:
         """Fold a job's final figures into the sum."""
         with self._lock:
-            self._live.pop(job.job_id, None)
+            if self._live.pop(job.job_id, None) is None:
+                return
             self._ended_events += job.events_emitted
             for routine_id, figures in job.figures().items():
                 self._ended.setdefault(routine_id, Figures()).add(figures)

@@ -313,10 +313,10 @@ class Flow:
         if engine is not None and engine.runtime is runtime:
             return engine
         fresh = Engine(self.flow_id, self._graph, self._scheduler, runtime, self.execution_tracker)
+        fresh.error_handler = self._error_handler
         # Two threads may get here at once, and there is no lock yet: one dictionary operation decides whose it is.
         engine = self._engines.setdefault(runtime, fresh)
         if engine is fresh:
-            engine.error_handler = self._error_handler
             self.execution_tracker.move_to(runtime)
             # Threads that wait for work refer neither to the flow nor to the engine, so that both can be dropped.
             weakref.finalize(self, engine.crew.close).atexit = False

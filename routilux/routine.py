@@ -76,7 +76,12 @@ class Routine:
     ) -> Slot:
         """Add an input, or replace the one of that name; for flows that are read from a document."""
         _check_name("slot", name)
-        slot = self._slots[name] = Slot(name, self, handler, merge_strategy)
+        slot = self._slots.get(name)
+        if slot is None:
+            slot = self._slots[name] = Slot(name, self, handler, merge_strategy)
+        else:
+            # In place: the constructor may have kept it in an attribute.
+            Slot.__init__(slot, name, self, handler, merge_strategy)
         return slot
 
     def define_event(self, name: str, output_params: Iterable[str] | None = None) -> Event:
@@ -126,7 +131,7 @@ class Routine:
         except KeyError:
             raise UnknownNameError("event", name, self._events, repr(self), "add it with define_event()") from None
 
-    def set_config(self, **values: Any) -> None:
+    def set_config(self, /, **values: Any) -> None:
         """Add ``values`` to the routine's configuration."""
         self._config.update(values)
 

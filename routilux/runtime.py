@@ -29,15 +29,14 @@ class OsRuntime(Runtime):
 
     def __init__(self) -> None:
         self._ids = itertools.count(1)
-        self._process = ""
         self._exit_calls: set[weakref.WeakMethod[Callable[[], object]]] = set()
         atexit.register(self._exit)
-        self._forget_process()
-        os.register_at_fork(after_in_child=self._forget_process)
-
-    def _forget_process(self) -> None:
         # 48 random bits a process and a counter: as unique as is needed, at a hundredth of uuid4's price.
         self._process = os.urandom(6).hex()
+
+    def disown(self) -> None:
+        """In a forked child: what this runtime's threads were to do at exit is the parent's business."""
+        self._exit_calls = set()
 
     def start_thread(self, target: Callable[[], None], name: str) -> Thread:
         """Start a daemon thread: parked workers must not keep the interpreter from ending."""
@@ -65,6 +64,18 @@ class OsRuntime(Runtime):
 
 
 _os_runtime = OsRuntime()
+
+
+def _renew() -> None:
+    # Locks and threads are not what they were in the parent: flows find another runtime, and make themselves new ones.
+    global _os_runtime  # noqa: PLW0603 - one process, one operating system
+    _os_runtime.disown()
+    _os_runtime = OsRuntime()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
+
 _ambient: Callable[[], Runtime | None] | None = None
 
 

@@ -123,7 +123,8 @@ class JobAccount:
         self.enclosing: Activation | None = None
         self.watchers: list[Waiter] = []
         self._gathered: dict[Target, Gathered] = {}
-        self._retries: dict[ErrorHandler, int] = {}
+        # By identity: a handler's class may compare as it likes.
+        self._retries: dict[int, int] = {}
         self._waiters: list[Waiter] = []
 
     def gathered(self, target: Target) -> Gathered:
@@ -143,12 +144,14 @@ class JobAccount:
         with self.lock:
             return [a for a in tuple(self.pending) if a not in self.queued and a not in self.delayed]
 
-    def close_locked(self, status: str, error: BaseException | None) -> bool:
+    def close_locked(self, status: str, error: BaseException | None, expired: bool) -> bool:
         """Give the job a final status, so that nothing more starts; False if it had one."""
         if self.closed:
             return False
-        self.job.status = status
+        # In this order: who sees a status without taking the lock finds the error that explains it.
         self.job.error = error
+        self.expired = expired
+        self.job.status = status
         self.closed = True
         return True
 
@@ -159,7 +162,12 @@ class JobAccount:
         closed = self.closed
         # Threads that a handler left behind may emit at any time: the gate goes down before the last look.
         self.closed = True
+        point = self.engine.point
+        if point is not None:
+            point("look")
         if self.pending:
+            if point is not None:
+                point("reopen")
             self.closed = closed
             return False
         self.drained = True
@@ -193,9 +201,9 @@ class JobAccount:
 
     def count_retry_locked(self, handler: ErrorHandler) -> None:
         """Count a retry made on ``handler``'s word."""
-        self._retries[handler] = self._retries.get(handler, 0) + 1
+        self._retries[id(handler)] = self._retries.get(id(handler), 0) + 1
 
     def retries_by(self, handler: ErrorHandler) -> int:
         """How many retries this job has made on ``handler``'s word."""
         with self.lock:
-            return self._retries.get(handler, 0)
+            return self._retries.get(id(handler), 0)

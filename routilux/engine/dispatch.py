@@ -7,16 +7,17 @@ account does, while it runs) nor what threads and time are made of.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from routilux.abc import LONGEST_WAIT
 from routilux.engine import context
 from routilux.engine.accounting import JobAccount, Waiter
 from routilux.engine.activation import Activation
-from routilux.engine.instrumentation import Hooks
+from routilux.engine.instrumentation import Disabled, Hooks
 from routilux.engine.journal import BATCH
 from routilux.engine.merging import own_copy
-from routilux.engine.policy import Action, decide
+from routilux.engine.policy import Action, Decision, decide
 from routilux.engine.routing import rename
 from routilux.exceptions import FlowShutdownError, WouldDeadlockError
 from routilux.schedulers.thread_pool import ThreadPool
@@ -67,6 +68,7 @@ class Engine:
         self._timers = Timers(runtime, f"{name}-timer")
         self.crew = Crew(self._timers)
         self._pool_size = 0
+        self._disabled: Disabled = {}
         self._live: dict[str, JobAccount] = {}
         self._closing = False
         runtime.at_exit(self.finish_at_exit)
@@ -99,23 +101,30 @@ class Engine:
             FlowShutdownError: The flow was shut down.
         """
         lane = self._lane(workers)
-        account = JobAccount(self, flow, job, lane, Hooks.of([*self.runtime.instruments, *instruments]))
+        account = JobAccount(self, flow, job, lane, Hooks.of([*self.runtime.instruments, *instruments], self._disabled))
         job._account = account  # noqa: SLF001 - the two halves of a job
         job._known = tuple(self._graph.nodes)  # noqa: SLF001
         with self._lock:
             if self._closing:
                 raise FlowShutdownError(f"flow {self._name!r} was shut down; make a new one to execute again")
             self._live[job.job_id] = account
-        self._tracker.job_started(job)
-        job.status = "running"
-        if account.hooks is not None:
-            account.hooks.call("job_start", job)
         try:
-            if timeout is not None:
+            self._tracker.job_started(job)
+            job.status = "running"
+            if account.hooks is not None:
+                account.hooks.call("job_start", job)
+            first = Activation(account, entry, data, next(account.numbers))
+            # On the books before the deadline, which may come at any time, can find them empty.
+            account.pending.add(first)
+            if timeout is None:
+                # CPython 3.12 starts no threads once the interpreter is ending, when a retry may still need this one.
+                with suppress(RuntimeError):
+                    self._timers.start()
+            else:
                 account.deadline = self._timers.call_at(self._after(timeout), self._expire, account, timeout)
-            self._enqueue(account, [Activation(account, entry, data, next(account.numbers))])
-        except RuntimeError as error:
-            # The system gave no thread: the job has failed, and the caller hears of it.
+            self._enqueue(account, [first])
+        except BaseException as error:
+            # No thread to be had, or Ctrl-C: the job has failed, and the caller hears of it.
             self._abandon(account, error)
             raise
         if workers is None:
@@ -147,9 +156,13 @@ class Engine:
             raise failure
 
     def _abandon(self, account: JobAccount, error: BaseException) -> None:
+        """End a job whatever state it is in: an interrupt may have come anywhere."""
         self._close(account, "failed", error)
         account.pending.clear()
-        self._drained(account)
+        with account.lock:
+            account.drained = True
+        self._tracker.job_ended(account.job)
+        self._announce(account)
 
     def resize(self, max_workers: int) -> None:
         """Change how many activations run at a time."""
@@ -175,6 +188,7 @@ class Engine:
             fresh.append(Activation(account, route.target, given, next(numbers)))
         journal = account.journal
         journal.write_event((next(journal.order), self.clock(), "event", source_id, event, data))
+        journal.mark_emit(next(journal.emits))
         if account.hooks is not None:
             account.hooks.call("emit", account.job, source_id, event, data, len(fresh))
         self._enqueue(account, fresh)
@@ -190,8 +204,13 @@ class Engine:
         if point is not None:
             point("gate")
         if account.closed:
-            self._drop_queued(account)
-        elif activations:
+            # Whoever takes the last look lowers the gate for a moment: under the lock it says whether it stays down.
+            with account.lock:
+                closed = account.closed
+            if closed:
+                self._drop_queued(account)
+                return
+        if activations:
             account.lane.submit(activations)
 
     def merged(self, activation: Activation) -> dict[str, Any]:
@@ -222,13 +241,20 @@ class Engine:
         account.pending.discard(activation)
         if account.watchers:
             account.notify()
+        if self.point is not None:
+            self.point("last")
         if not account.pending:
             self._drained(account)
 
     def fail(self, activation: Activation, error: BaseException, began: int) -> None:
-        """Do what the error strategy says about ``error``."""
-        handler = activation.target.node.error_handler() or self.error_handler
-        decision = decide(handler, error, activation.attempt)
+        """Do what the error strategy says about ``error``; if it cannot be asked, the job fails with that."""
+        handler = None
+        try:
+            handler = activation.target.node.error_handler() or self.error_handler
+            decision = decide(handler, error, activation.attempt)
+        except BaseException as fault:  # noqa: BLE001 - a handler's figures, or its class, may be anybody's
+            fault.__context__ = error
+            error, decision = fault, Decision(Action.STOP)
         if decision.action is Action.RETRY and handler is not None:
             if self._retry(activation, handler, error, decision.delay, began):
                 return
@@ -261,6 +287,8 @@ class Engine:
             error.add_note(f"it was not tried again: {no_thread}")
             self._close(account, "failed", error)
             return False
+        if len(account.journal.unsummed) >= BATCH:
+            account.journal.relieve()
         handler._last_retry_count = activation.attempt  # noqa: SLF001 - a mirror that nothing decides by
         if account.hooks is not None:
             account.hooks.call("activation_retry", activation, error, delay)
@@ -272,7 +300,10 @@ class Engine:
         with account.lock:
             wanted = account.delayed.pop(activation, None) is not None
         if wanted:
-            self._enqueue(account, [activation])
+            try:
+                self._enqueue(account, [activation])
+            except RuntimeError as no_thread:
+                self._abandon(account, no_thread)
 
     # Ending
 
@@ -283,9 +314,8 @@ class Engine:
     def _close(self, account: JobAccount, status: str, error: BaseException | None, expired: bool = False) -> bool:
         """Give the job a final status, and drop what has not started; False if it had one."""
         with account.lock:
-            if not account.close_locked(status, error):
+            if not account.close_locked(status, error, expired):
                 return False
-            account.expired = expired
             delayed, account.delayed = account.delayed, {}
         for timer in delayed.values():
             self._timers.cancel(timer)
@@ -307,6 +337,8 @@ class Engine:
             journal.write_end((next(journal.order), now, "activation", activation.routine_id, "dropped", row))
             if account.hooks is not None:
                 account.hooks.call("activation_drop", activation, f"the job has {account.job.status}")
+        if len(journal.unsummed) >= BATCH:
+            journal.relieve()
         account.pending.difference_update(activations)
         if not account.pending:
             self._drained(account)
@@ -316,14 +348,19 @@ class Engine:
         with account.lock:
             if not account.drain_locked():
                 return
-        job = account.job
+        try:
+            if account.hooks is not None:
+                account.hooks.call("job_end", account.job)
+            self._tracker.job_ended(account.job)
+        finally:
+            self._announce(account)
+
+    def _announce(self, account: JobAccount) -> None:
+        """Tell everybody that the job is over; saying so twice is once."""
         if account.deadline is not None:
             self._timers.cancel(account.deadline)
-        if account.hooks is not None:
-            account.hooks.call("job_end", job)
-        self._tracker.job_ended(job)
         with self._lock:
-            self._live.pop(job.job_id, None)
+            self._live.pop(account.job.job_id, None)
             idle = self._closing and not self._live
         if idle:
             self.crew.close()
@@ -351,16 +388,19 @@ class Engine:
             over = account.over
             if not over:
                 account.enlist_locked(waiter, every_end=progress is not None)
-        while not over:
-            if progress is not None:
-                _report(account, progress)
-            news = waiter.park(self._left(deadline))
-            with account.lock:
-                over = account.over
-                waiter.rearm_locked()
-                if over or not news:
-                    account.dismiss_locked(waiter)
+        try:
+            while not over:
+                if progress is not None:
+                    _report(account, progress)
+                news = waiter.park(self._left(deadline))
+                with account.lock:
+                    over = account.over
+                    waiter.rearm_locked()
+                if not news:
                     break
+        finally:
+            with account.lock:
+                account.dismiss_locked(waiter)
         if progress is not None:
             _report(account, progress)
         return over
@@ -470,7 +510,7 @@ class Crew:
 def _words(error: BaseException) -> str:
     try:
         return f"{type(error).__name__}: {error}"
-    except Exception:  # noqa: BLE001 - an exception that cannot word itself is still only an exception
+    except BaseException:  # noqa: BLE001 - an exception that cannot word itself is still only an exception
         return f"{type(error).__name__}: (no message: its __str__ failed)"
 
 

@@ -7,41 +7,46 @@ from typing import Any
 
 from routilux.abc import hook_names
 
-__all__ = ["Hooks"]
+__all__ = ["Disabled", "Hooks"]
 
 _NAMES = tuple(hook_names())
+
+Disabled = dict[tuple[int, str], object]
+"""Hooks that have raised, by instrument and name; the instrument is kept, so that its id stays its own."""
 
 
 class Hooks:
     """The hooks of some instruments, by name."""
 
-    __slots__ = ("_table",)
+    __slots__ = ("_disabled", "_table")
 
-    def __init__(self, instruments: Iterable[object]) -> None:
-        self._table: dict[str, list[Any]] = {name: [] for name in _NAMES}
+    def __init__(self, instruments: Iterable[object], disabled: Disabled) -> None:
+        self._table: dict[str, list[tuple[object, Any]]] = {name: [] for name in _NAMES}
+        self._disabled = disabled
         for instrument in instruments:
             for name in _NAMES:
                 method = getattr(instrument, name, None)
                 if callable(method):
-                    self._table[name].append(method)
+                    self._table[name].append((instrument, method))
 
     @classmethod
-    def of(cls, instruments: Iterable[object]) -> Hooks | None:
+    def of(cls, instruments: Iterable[object], disabled: Disabled) -> Hooks | None:
         """The hooks of ``instruments``, or None when there are none to call."""
-        hooks = cls(instruments)
+        hooks = cls(instruments, disabled)
         return hooks if any(hooks._table.values()) else None
 
     def call(self, name: str, *args: Any) -> None:
         """Call the hook ``name`` of every instrument that has it."""
-        methods = self._table[name]
-        for method in tuple(methods):
+        for instrument, method in self._table[name]:
+            key = (id(instrument), name)
+            if key in self._disabled:
+                continue
             try:
                 method(*args)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # noqa: BLE001 - an observer must not break what it observes
-                if method in methods:
-                    methods.remove(method)
+                self._disabled[key] = instrument
                 _complain(name, method, error)
 
 

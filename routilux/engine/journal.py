@@ -34,19 +34,22 @@ class Journal:
 
     Attributes:
         order: Numbers the rows, of both kinds, in the order in which they are written.
+        emits: Numbers the events that routines emit, for `mark_emit`.
         write_event: Appends an event's row; the deque behind it forgets by itself.
         write_end: Appends the row of an activation's end. Call `sum_up` once `unsummed` has grown to a `BATCH`.
         unsummed: Rows of ends that have not been added up yet.
     """
 
     __slots__ = (
-        "_end_count",
         "_ends",
         "_events",
         "_figures",
         "_keep",
         "_lock",
+        "_marks",
         "_touched_ns",
+        "emits",
+        "mark_emit",
         "order",
         "unsummed",
         "write_end",
@@ -58,10 +61,13 @@ class Journal:
         self._lock: Lock = runtime.lock()
         self._events: deque[Row] = deque(maxlen=keep)
         self._ends: deque[Row] = deque(maxlen=keep)
-        self._end_count = 0
         self._figures: dict[str, Figures] = {}
         self._touched_ns = runtime.monotonic_ns()
         self.order = itertools.count()
+        self.emits = itertools.count(1)
+        # Numbers noted at the same time may stand in each other's place, so the highest is among the last few.
+        self._marks: deque[int] = deque(maxlen=64)
+        self.mark_emit = self._marks.append
         self.unsummed: deque[Row] = deque()
         self.write_event = self._events.append
         self.write_end = self.unsummed.append
@@ -78,7 +84,6 @@ class Journal:
         take = self.unsummed.popleft
         rows = [take() for _ in range(len(self.unsummed))]
         self._ends.extend(rows)
-        self._end_count += len(rows)
         table = self._figures
         for _, _, _, routine_id, name, (_, _, duration_ns, _, status) in rows:
             if name == "dropped":
@@ -117,15 +122,8 @@ class Journal:
         return rows[-self._keep :]
 
     def events(self) -> int:
-        """How many events were emitted."""
-        with self._lock:
-            self._sum_up()
-            # The counter cannot be read without moving it on. Rows written at the same time may stand in each other's
-            # place, so the highest number is among the last few.
-            last = [
-                row[0] for rows in (self._events.copy(), self._ends) for row in itertools.islice(reversed(rows), 64)
-            ]
-            return max(last, default=-1) + 1 - self._end_count
+        """How many events the job's routines have emitted."""
+        return max(self._marks.copy(), default=0)
 
     def touch(self, at_ns: int) -> None:
         """Note that something happened which has no row of its own."""

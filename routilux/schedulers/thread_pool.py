@@ -47,14 +47,15 @@ class ThreadPool(Workers):
         self._runtime = runtime
         self._run = run
         self._name = name
-        self._max_workers = max_workers if threads else 0
+        self._max_workers = max_workers
+        self._may_start = threads
         self._point = runtime.point
         self._mutex = runtime.lock()
         self._queue: deque[Activation] = deque()
         self._parked: list[Lock] = []
         # True from the moment a worker is woken or started until it holds the mutex.
         self._waking = False
-        self._workers = 0
+        self._workers = 0 if threads else 1
         # How many workers are to end because the limit went down.
         self._surplus = 0
         self._started = 0
@@ -76,9 +77,11 @@ class ThreadPool(Workers):
             if self._waking or not self._queue:
                 return
             if self._parked:
-                self._waking = True
-                gate = self._parked.pop()
-            elif self._workers < self._max_workers:
+                # close() takes no mutex: it may have woken them all since.
+                with suppress(IndexError):
+                    gate = self._parked.pop()
+                    self._waking = True
+            elif self._may_start and self._workers < self._max_workers:
                 self._start_worker()
         if gate is not None:
             gate.release()
@@ -90,11 +93,11 @@ class ThreadPool(Workers):
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         try:
             thread = self._runtime.start_thread(self.work, f"{self._name}-{self._started}")
-        except RuntimeError:
-            # No more threads to be had: fewer workers do as well, none do not.
+        except BaseException as error:
             self._workers -= 1
             self._waking = False
-            if not self._workers:
+            # No more threads to be had: fewer workers do as well, none do not.
+            if not self._workers or not isinstance(error, RuntimeError):
                 raise
         else:
             self._threads.append(thread)
@@ -172,7 +175,10 @@ class ThreadPool(Workers):
         with self._mutex:
             self._max_workers = max_workers
             self._surplus = max(0, self._workers - max_workers)
-            idle = [self._parked.pop() for _ in range(min(self._surplus, len(self._parked)))]
+            idle: list[Lock] = []
+            with suppress(IndexError):
+                while len(idle) < self._surplus:
+                    idle.append(self._parked.pop())
         for gate in idle:
             gate.release()
         self._summon()

@@ -59,15 +59,23 @@ class Timers:
             RuntimeError: The timer thread was needed and could not be started; nothing will be called.
         """
         timer = Timer(deadline_ns, next(self._order), callback, args)
+        self.start()
         with self._mutex:
-            started = self._thread is None
-            if started:
-                # It comes to look at the heap only when this lets go of the mutex.
-                self._thread = self._runtime.start_thread(self._run, self._name)
             heapq.heappush(self._heap, timer)
-            if not started and self._heap[0] is timer:
+            if self._heap[0] is timer:
                 self._nudge()
         return timer
+
+    def start(self) -> None:
+        """Start the thread, if it has not been.
+
+        Raises:
+            RuntimeError: It could not be started.
+        """
+        if self._thread is None:
+            with self._mutex:
+                if self._thread is None:
+                    self._thread = self._runtime.start_thread(self._run, self._name)
 
     def cancel(self, timer: Timer) -> bool:
         """Take a timer back; False when its callback has been called or is about to be."""
@@ -113,10 +121,8 @@ class Timers:
                     return
                 due = self._take_due()
                 wait = self._until_next()
-            for callback, args in due:
-                callback(*args)
-            # Frees what the callbacks referred to before what may be a long sleep.
-            del due
+            # In a function, whose variables do not live on through what may be a long sleep.
+            _call_all(due)
             self._gate.acquire(timeout=wait)
 
     def _take_due(self) -> list[tuple[Callable[..., None], tuple[Any, ...]]]:
@@ -138,3 +144,15 @@ class Timers:
             return -1
         wait = (self._heap[0].deadline_ns - self._runtime.monotonic_ns()) / 1e9
         return min(max(0.0, wait), LONGEST_WAIT)
+
+
+def _call_all(due: list[tuple[Callable[..., None], tuple[Any, ...]]]) -> None:
+    while due:
+        callback, args = due.pop(0)
+        try:
+            callback(*args)
+        except Exception:
+            # The timers of other jobs must not suffer.
+            import logging  # noqa: PLC0415 - only when something is wrong
+
+            logging.getLogger("routilux").exception("timer callback %r failed", callback)

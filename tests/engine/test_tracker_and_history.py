@@ -252,7 +252,7 @@ def test_the_history_is_bounded(limit, count):
     for n in range(count):
         job.record_execution("r", "out", {"n": n})
     assert [record.data["n"] for record in job.execution_history] == list(range(count))[-limit:]
-    assert job.events_emitted == count
+    assert job.events_emitted == 0, "what is recorded by hand was not emitted by a routine"
 
 
 def test_the_memory_of_a_long_job_is_bounded():
