@@ -338,8 +338,8 @@ def in_the_simulator() -> tuple[Measured, float, float]:
     return measured, execution.elapsed, seconds
 
 
-def main() -> None:
-    """Run everything twice, and print both side by side."""
+def run_everything() -> None:
+    """Run the parts twice, and print both side by side."""
     start_time = time.perf_counter()
     print("On real threads")
     real = on_real_threads()
@@ -363,8 +363,13 @@ def main() -> None:
     print("Every promise of the page held.")
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Run everything; a broken promise ends the program with a message and status 1."""
     try:
-        main()
+        run_everything()
     except AssertionError as broken:
         sys.exit(f"broken promise: {broken}")
+
+
+if __name__ == "__main__":
+    main()

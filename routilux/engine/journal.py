@@ -36,7 +36,7 @@ class Journal:
         order: Numbers the rows, of both kinds, in the order in which they are written.
         emits: Numbers the events that routines emit, for `mark_emit`.
         write_event: Appends an event's row; the deque behind it forgets by itself.
-        write_end: Appends the row of an activation's end. Call `sum_up` once `unsummed` has grown to a `BATCH`.
+        write_end: Appends the row of an activation's end. Call `relieve` once `unsummed` has grown to a `BATCH`.
         unsummed: Rows of ends that have not been added up yet.
     """
 

@@ -112,7 +112,6 @@ class Kernel:
         self._ordinals: dict[str, int] = {}
         self._until: Task | None = None
         self._frozen = False
-        self.tasks_left: list[Task] = []
         self.usual_excepthook: Any = None
 
     # Tasks
@@ -434,7 +433,6 @@ class Kernel:
             self.current = None
             if task.state is not DONE and self.failure is None:
                 self.failure = TaskStuckError(f"{task!r} caught every attempt to end it")
-        self.tasks_left = [task for task in self.tasks if task.state is not DONE]
 
     def _refuse_to_die(self, task: Task | None) -> NoReturn:
         """A task that is being unwound wants to wait: kill it again, and leave it for good if it never learns."""

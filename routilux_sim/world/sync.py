@@ -320,11 +320,6 @@ class Condition(Waitable):
         self.acquire = self._lock.acquire
         self.release = self._lock.release
 
-    @property
-    def owner(self) -> Task | None:
-        """Nobody in particular can be blamed for a notify that does not come."""
-        return None
-
     def __enter__(self) -> bool:
         return self._lock.acquire()
 
