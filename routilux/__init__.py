@@ -8,19 +8,27 @@ from routilux.exceptions import (
     DuplicateNameError,
     FlowShutdownError,
     HandlerArgumentError,
+    JobStatusError,
+    QueueFullError,
+    RestoredError,
     RoutiluxError,
     SerializationError,
+    StoreError,
+    StoreLockedError,
     UnknownNameError,
     WouldDeadlockError,
 )
 from routilux.execution_tracker import ExecutionTracker
 from routilux.flow import Flow
-from routilux.job_state import ExecutionRecord, JobState
+from routilux.job_state import DeferredEvent, ExecutionRecord, JobState, PendingTask
+from routilux.output_handler import CallbackOutputHandler, NullOutputHandler, OutputHandler, QueueOutputHandler
 from routilux.routine import ExecutionContext, Routine
 from routilux.slot import Slot
 
 __all__ = [
+    "CallbackOutputHandler",
     "Connection",
+    "DeferredEvent",
     "DuplicateNameError",
     "ErrorHandler",
     "ErrorStrategy",
@@ -32,10 +40,19 @@ __all__ = [
     "FlowShutdownError",
     "HandlerArgumentError",
     "JobState",
+    "JobStatusError",
+    "NullOutputHandler",
+    "OutputHandler",
+    "PendingTask",
+    "QueueFullError",
+    "QueueOutputHandler",
+    "RestoredError",
     "RoutiluxError",
     "Routine",
     "SerializationError",
     "Slot",
+    "StoreError",
+    "StoreLockedError",
     "UnknownNameError",
     "WouldDeadlockError",
     "__version__",

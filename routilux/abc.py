@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from routilux.engine.activation import Activation
+    from routilux.engine.activation import Activation, Item
     from routilux.job_state import JobState
     from routilux.runtime import EventLoop
 
@@ -116,8 +116,12 @@ class Workers(ABC):
     """The workers that one flow has on a scheduler, and the FIFO queue before them."""
 
     @abstractmethod
-    def submit(self, activations: Sequence[Activation]) -> None:
+    def submit(self, activations: Sequence[Item]) -> None:
         """Queue ``activations`` in their order."""
+
+    def submit_one(self, activation: Item) -> None:
+        """Queue one activation."""
+        self.submit((activation,))
 
     @abstractmethod
     def resize(self, max_workers: int) -> None:
@@ -141,13 +145,21 @@ class Scheduler(ABC):
         """The runtime that this scheduler's threads, locks and clocks come from."""
 
     @abstractmethod
-    def open(self, run: Callable[[Activation], None], *, name: str, max_workers: int) -> Workers:
+    def open(
+        self,
+        run: Callable[[Item], None],
+        *,
+        name: str,
+        max_workers: int,
+        leave: Callable[[], object] | None = None,
+    ) -> Workers:
         """Make the workers for one flow.
 
         Args:
             run: Called in a worker with each activation in turn; it does not raise.
             name: What the workers' names start with.
             max_workers: The most activations that run at a time.
+            leave: Called in a worker that has nothing to do for now, so that it keeps nothing of the last one alive.
         """
 
     def enter(self, call: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
@@ -168,11 +180,20 @@ class Instrument:
     def job_start(self, job: JobState) -> None:
         """A job begins."""
 
+    def job_pause(self, job: JobState) -> None:
+        """A job is paused: nothing of it starts until it is resumed."""
+
+    def job_resume(self, job: JobState) -> None:
+        """A paused job goes on."""
+
     def job_end(self, job: JobState) -> None:
         """Nothing of the job is queued, running or waiting to be retried; ``job.status`` is final."""
 
     def emit(self, job: JobState, routine_id: str, event: str, data: dict[str, Any], targets: int) -> None:
         """A routine emitted an event that ``targets`` connected slots will get."""
+
+    def activation_queue(self, activation: Activation) -> None:
+        """An activation is queued for the first time."""
 
     def activation_start(self, activation: Activation) -> None:
         """A handler is about to be called."""

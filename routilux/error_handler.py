@@ -77,10 +77,8 @@ class ErrorHandler:
 
         A mirror for reading: each job counts its own, and no decision looks here.
         """
-        activation = context.current()
-        if activation is None:
-            return self._last_retry_count
-        return activation.account.retries_by(self)
+        item = context.current()
+        return self._last_retry_count if item is None else item[2].retries_by(self)
 
     def __repr__(self) -> str:
         return (

@@ -9,7 +9,12 @@
         ├── HandlerArgumentError  (also TypeError)     an event's data does not fit the handler
         ├── FlowShutdownError     (also RuntimeError)  work handed to a flow that was shut down
         ├── WouldDeadlockError    (also RuntimeError)  a handler waits for the job that it is part of
-        └── SerializationError    (also ValueError)    something cannot be stored, or a document cannot be read
+        ├── JobStatusError        (also RuntimeError)  what was asked for does not go with the job's status
+        ├── QueueFullError        (also RuntimeError)  a handler emits more than the flow may have queued
+        ├── RestoredError                              an exception of a job that ended in another process
+        ├── SerializationError    (also ValueError)    something cannot be stored, or a document cannot be read
+        └── StoreError                                 a job store cannot be used
+            └── StoreLockedError                       another process, or another part of this one, has it open
 
 Each also derives from the built-in class that a caller would guess, so ``except ValueError`` goes on working.
 """
@@ -23,8 +28,13 @@ __all__ = [
     "DuplicateNameError",
     "FlowShutdownError",
     "HandlerArgumentError",
+    "JobStatusError",
+    "QueueFullError",
+    "RestoredError",
     "RoutiluxError",
     "SerializationError",
+    "StoreError",
+    "StoreLockedError",
     "UnknownNameError",
     "WouldDeadlockError",
     "brief",
@@ -97,6 +107,69 @@ class FlowShutdownError(RoutiluxError, RuntimeError):
 
 class WouldDeadlockError(RoutiluxError, RuntimeError):
     """A handler waits for its own job to end, which cannot happen before the handler does."""
+
+
+class JobStatusError(RoutiluxError, RuntimeError):
+    """A job cannot be paused, resumed … as it is.
+
+    Args:
+        action: What was to be done to it, e.g. ``"resumed"``.
+        job_id: Which job.
+        status: Its status.
+        allowed: What it would have to be, e.g. ``"a paused job"``.
+    """
+
+    def __init__(self, action: str, job_id: str, status: str, allowed: str) -> None:
+        """Word the message from its parts."""
+        self.job_id = job_id
+        self.status = status
+        super().__init__(f"job {job_id!r} cannot be {action}: it is {status!r}; only {allowed} can")
+
+
+class QueueFullError(RoutiluxError, RuntimeError):
+    """More would be queued than a flow's ``max_pending`` allows. Nothing was queued.
+
+    Args:
+        flow_id: The flow.
+        limit: Its ``max_pending``.
+        queued: How many activations it has queued.
+        wanted: How many more there would have been.
+    """
+
+    def __init__(self, flow_id: str, limit: int, queued: int, wanted: int) -> None:
+        """Word the message from its parts."""
+        self.limit = limit
+        self.queued = queued
+        self.wanted = wanted
+        super().__init__(
+            f"flow {flow_id!r} has {queued} activations queued and takes {limit} at most (max_pending), "
+            f"so {wanted} more cannot be; retry later (ErrorHandler('retry')), emit less at a time, or raise max_pending"
+        )
+
+
+class RestoredError(RoutiluxError):
+    """What is known of an exception that failed a job in another process: exceptions themselves are not stored.
+
+    Args:
+        kind: Name of its class.
+        message: What it said.
+        traceback: As it would have been printed.
+    """
+
+    def __init__(self, kind: str, message: str, traceback: str = "") -> None:
+        """Word the message from its parts."""
+        self.kind = kind
+        self.message = message
+        self.traceback = traceback
+        super().__init__(f"{kind}: {message}")
+
+
+class StoreError(RoutiluxError):
+    """A job store cannot be opened, read or written; says which, and why."""
+
+
+class StoreLockedError(StoreError):
+    """A job store is open elsewhere, and jobs must not run twice."""
 
 
 class SerializationError(RoutiluxError, ValueError):

@@ -79,7 +79,8 @@ class ExecutionTracker:
             if not starts:
                 raise ValueError(f"no record_routine_start({routine_id!r}) is open")
             figures = self._ended.setdefault(routine_id, Figures())
-            figures.spend(self._clock.monotonic_ns() - starts.pop())
+            figures.spend([self._clock.monotonic_ns() - starts.pop()])
+            figures.completed -= 1
             figures.end(status)
 
     def record_event(

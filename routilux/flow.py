@@ -11,13 +11,15 @@ from typing import Any, Self
 from routilux import serialization
 from routilux.abc import Runtime, Scheduler
 from routilux.connection import Connection
-from routilux.engine.dispatch import Engine, Progress
+from routilux.engine.core import Engine, Setup
 from routilux.engine.routing import Graph, Route
+from routilux.engine.waiting import Progress
 from routilux.error_handler import ErrorHandler
 from routilux.event import Event
-from routilux.exceptions import DuplicateNameError, UnknownNameError
+from routilux.exceptions import DuplicateNameError, JobStatusError, UnknownNameError
 from routilux.execution_tracker import ExecutionTracker
-from routilux.job_state import JobState
+from routilux.job_state import FINAL, JobState
+from routilux.output_handler import OutputHandler
 from routilux.routine import Routine, check_error_handler
 from routilux.schedulers.thread_pool import ThreadPoolScheduler
 from routilux.slot import Slot
@@ -41,6 +43,8 @@ class Flow:
         scheduler: Where activations run; a thread pool when not given.
         instruments: Listeners, see `routilux.abc.Instrument`.
         history_limit: How many records of a job's history are kept, the latest ones.
+        max_pending: How many activations may be queued, over all jobs: `execute` waits for room, and a handler that
+            emits more gets QueueFullError. None: any number.
 
     Raises:
         ValueError: An unknown strategy, or a figure out of range.
@@ -55,10 +59,12 @@ class Flow:
         scheduler: Scheduler | None = None,
         instruments: Iterable[object] = (),
         history_limit: int = 10_000,
+        max_pending: int | None = None,
     ) -> None:
         self._strategy = _strategy(execution_strategy)
         self._configured_workers = _count("max_workers", max_workers)
         self.history_limit = _count("history_limit", history_limit)
+        self._max_pending = None if max_pending is None else _count("max_pending", max_pending)
         self.execution_timeout = _seconds("execution_timeout", execution_timeout)
         if scheduler is not None and not isinstance(scheduler, Scheduler):
             raise TypeError(f"scheduler must be a routilux.abc.Scheduler, not {scheduler!r}")
@@ -152,10 +158,13 @@ class Flow:
     def _route(self, source_id: str, event: str) -> None:
         """Put the connections of an event where emits find them, in one step: an emit sees all, or all as before."""
         nodes = self._graph.nodes
-        nodes[source_id].outgoing[event] = tuple(
-            Route(nodes[c.target_id].target(self._ends(c)[1]), c.param_mapping)
-            for c in self._connections.values()
-            if (c.source_id, c.event) == (source_id, event)
+        nodes[source_id].route(
+            event,
+            [
+                Route(nodes[c.target_id].target(self._ends(c)[1]), c.param_mapping)
+                for c in self._connections.values()
+                if (c.source_id, c.event) == (source_id, event)
+            ],
         )
 
     def check_slot(self, routine_id: str, slot_name: str, hint: str = "") -> Slot:
@@ -230,6 +239,11 @@ class Flow:
         return self._configured_workers
 
     @property
+    def max_pending(self) -> int | None:
+        """How many activations may be queued, over all jobs; None: any number."""
+        return self._max_pending
+
+    @property
     def error_handler(self) -> ErrorHandler | None:
         """The handler for routines that have none of their own."""
         return self._error_handler
@@ -265,6 +279,7 @@ class Flow:
         entry_params: Mapping[str, Any] | None = None,
         execution_strategy: str | None = None,
         timeout: float | None = None,
+        output_handler: OutputHandler | None = None,
     ) -> JobState:
         """Run a job, beginning with the slot ``trigger`` of a routine.
 
@@ -273,6 +288,7 @@ class Flow:
             entry_params: What that slot's handler gets.
             execution_strategy: For this job alone, instead of the flow's.
             timeout: Seconds after which the job is failed, instead of the flow's ``execution_timeout``.
+            output_handler: Receives what the job's routines send, from the beginning.
 
         Returns:
             The job's state: final after a sequential run, ``running`` at the start of a concurrent one.
@@ -280,6 +296,7 @@ class Flow:
         Raises:
             ValueError: An unknown routine or strategy, or the routine has no slot ``trigger``.
             FlowShutdownError: The flow was shut down.
+            QueueFullError: Called by a handler while ``max_pending`` activations are queued.
             BaseException: A sequential handler raised something that is no ``Exception``, such as KeyboardInterrupt;
                 the job has failed with it.
         """
@@ -290,21 +307,106 @@ class Flow:
             raise TypeError(f"entry_params must be a mapping of names to values, not {entry_params!r}")
         strategy = self._strategy if execution_strategy is None else _strategy(execution_strategy)
         limit = self.execution_timeout if timeout is None else _seconds("timeout", timeout)
-        return self._scheduler.enter(self._start, node.target(slot), dict(entry_params or {}), strategy, limit)
+        return self._scheduler.enter(
+            self._start, node.target(slot), dict(entry_params or {}), strategy, limit, output_handler
+        )
 
-    def _start(self, entry: Any, data: dict[str, Any], strategy: str, timeout: float | None) -> JobState:
+    def _start(
+        self,
+        entry: Any,
+        data: dict[str, Any],
+        strategy: str,
+        timeout: float | None,
+        output_handler: OutputHandler | None,
+    ) -> JobState:
         engine = self._current_engine()
         job = JobState(self.flow_id, history_limit=self.history_limit, runtime=engine.runtime)
-        engine.start(
-            self,
-            job,
-            entry,
-            data,
-            workers=self._configured_workers if strategy == "concurrent" else None,
-            timeout=timeout,
-            instruments=self._instruments,
-        )
+        job.set_output_handler(output_handler)
+        engine.start(self, job, entry, data, self._setup(strategy, timeout))
         return job
+
+    def _setup(self, strategy: str, timeout: float | None) -> Setup:
+        return Setup(self._configured_workers if strategy == "concurrent" else None, timeout, self._instruments)
+
+    # Stopping for a while
+
+    def pause(self, job_state: JobState, reason: str = "", checkpoint: Any = None) -> bool:
+        """Hold a job until it is resumed, and return when nothing of it runs.
+
+        Whatever it has queued, delayed or emits from then on is in its ``pending_tasks``. Its time limit stands still.
+        A handler of the job itself may pause it: then this returns when nothing *else* of it runs; an ``async`` one
+        is not made to wait.
+
+        Args:
+            job_state: The job.
+            reason: For people, in its ``pause_points`` and history.
+            checkpoint: Anything worth keeping beside it; JSON, if the job is to be saved.
+
+        Returns:
+            True; False when the job had ended before it could be paused.
+
+        Raises:
+            ValueError: The job is not one of this flow's.
+        """
+        account = self._account_of(job_state)
+        return self._scheduler.enter(account.engine.pause, account, str(reason), checkpoint)
+
+    def resume(self, job_state: JobState) -> JobState:
+        """Let a paused job go on, or one that was loaded or recovered; one that runs is left alone.
+
+        A sequential job runs to its end in the calling thread; a concurrent one goes on by itself. Deferred events are
+        emitted, activations that wait to be tried again are so at the time that was set before.
+
+        Returns:
+            The job.
+
+        Raises:
+            ValueError: The job is not one of this flow's.
+            JobStatusError: It has ended.
+            FlowShutdownError: The flow was shut down.
+            SerializationError: A loaded job has something outstanding for a routine or slot that this flow has not.
+        """
+        if job_state.status in FINAL:
+            raise JobStatusError("resumed", job_state.job_id, job_state.status, "a paused job")
+        if job_state._account is None:
+            self._scheduler.enter(self._take_up, job_state)
+        account = self._account_of(job_state)
+        self._scheduler.enter(account.engine.resume, account)
+        return job_state
+
+    def _take_up(self, job: JobState) -> None:
+        """Make a job that was loaded one of this flow's: paused, with all that it had outstanding."""
+        from routilux.job_document import Kept, restore  # noqa: PLC0415 - few jobs are loaded
+
+        if job.flow_id != self.flow_id:
+            raise ValueError(
+                f"{job!r} is not a job of flow {self.flow_id!r}; give the flow the id that it had: Flow({job.flow_id!r})"
+            )
+        kept = job._kept or Kept()
+        setup = self._setup(kept.strategy or self._strategy, kept.time_left)
+        restore(self, self._current_engine(), job, kept, setup)
+
+    def cancel(self, job_state: JobState, reason: str = "") -> bool:
+        """End a job: what it has queued is dropped and recorded, ``async`` handlers are cancelled; never waits.
+
+        Plain handlers that run may end; the job's status is ``cancelled`` at once, and it is over when they have.
+
+        Returns:
+            True; False when the job had ended before.
+
+        Raises:
+            ValueError: The job is not one of this flow's.
+        """
+        if job_state._account is None and job_state.flow_id == self.flow_id:
+            return job_state.cancel_unstarted(str(reason))
+        account = self._account_of(job_state)
+        return self._scheduler.enter(account.engine.cancel, account, str(reason))
+
+    def _account_of(self, job_state: JobState) -> Any:
+        account = job_state._account
+        if account is None or job_state.flow_id != self.flow_id:
+            raise ValueError(f"{job_state!r} is not a job of flow {self.flow_id!r}")
+        return account
 
     def _current_engine(self) -> Engine:
         """The engine in the calling thread's world; made when the flow first executes there."""
@@ -312,7 +414,9 @@ class Flow:
         engine = self._engine
         if engine is not None and engine.runtime is runtime:
             return engine
-        fresh = Engine(self.flow_id, self._graph, self._scheduler, runtime, self.execution_tracker)
+        fresh = Engine(
+            self.flow_id, self._graph, self._scheduler, runtime, self.execution_tracker, bound=self._max_pending
+        )
         fresh.error_handler = self._error_handler
         # Two threads may get here at once, and there is no lock yet: one dictionary operation decides whose it is.
         engine = self._engines.setdefault(runtime, fresh)
@@ -329,10 +433,8 @@ class Flow:
         self, job_state: JobState, timeout: float | None = None, progress_callback: Progress | None = None
     ) -> bool:
         """Wait for one job's end; see `JobState.wait_for_completion`."""
-        account = job_state._account
-        if account is None or job_state.flow_id != self.flow_id:
-            raise ValueError(f"{job_state!r} is not a job of flow {self.flow_id!r}")
         limit = _seconds("timeout", timeout, zero=True)
+        account = self._account_of(job_state)
         return self._scheduler.enter(account.engine.wait, account, limit, progress_callback)
 
     def wait_for_completion(self, timeout: float | None = None, job_state: JobState | None = None) -> bool:
@@ -411,6 +513,7 @@ class Flow:
         self._configured_workers = other._configured_workers
         self.execution_timeout = other.execution_timeout
         self.history_limit = other.history_limit
+        self._max_pending = other._max_pending
         self._error_handler = other._error_handler
         self._graph = other._graph
         self._connections = other._connections

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from routilux import runtime as runtimes
 from routilux.abc import Runtime
 from routilux.engine.figures import Figures
-from routilux.engine.journal import Journal, Row
+from routilux.engine.journal import End, Journal, Note, counted
+from routilux.exceptions import JobStatusError
+from routilux.output_handler import OutputHandler
 
 if TYPE_CHECKING:
     from routilux.engine.accounting import JobAccount
+    from routilux.engine.activation import Item
     from routilux.flow import Flow
+    from routilux.job_document import Kept
 
-__all__ = ["ExecutionRecord", "JobState"]
+__all__ = ["FINAL", "DeferredEvent", "ExecutionRecord", "JobState", "PendingTask"]
+
+FINAL = ("completed", "failed", "cancelled")
+"""The statuses that never change."""
 
 
 class ExecutionRecord(NamedTuple):
@@ -24,12 +34,12 @@ class ExecutionRecord(NamedTuple):
     Attributes:
         routine_id: Whose doing it was.
         event_name: The event emitted; for ``kind == "activation"`` what became of the activation: ``completed``,
-            ``failed``, ``error_continued``, ``skipped``, ``retry``, ``dropped`` (it never ran) or ``late`` (it ended
-            after the job's deadline).
+            ``failed``, ``error_continued``, ``skipped``, ``retry``, ``dropped`` (it never ran), ``late`` (it ended
+            after the job's deadline) or ``cancelled``; for ``kind == "job"``: ``paused``, ``resumed``, ``cancelled``.
         data: What the event carried; for an activation ``slot``, ``attempt``, ``duration`` (seconds) and, after an
-            error, ``error``.
+            error, ``error``; for a job ``reason``, if one was given.
         timestamp: When, on the wall clock, in UTC.
-        kind: ``"event"`` or ``"activation"``.
+        kind: ``"event"``, ``"activation"`` or ``"job"``.
     """
 
     routine_id: str
@@ -37,6 +47,47 @@ class ExecutionRecord(NamedTuple):
     data: dict[str, Any]
     timestamp: datetime
     kind: str = "event"
+
+
+class _either:  # noqa: N801 - used as a decorator
+    """A method that can be called on the class as well: it gets a fresh instance then."""
+
+    def __init__(self, function: Callable[[JobState, Any], JobState]) -> None:
+        self._function = function
+        self.__doc__ = function.__doc__
+
+    def __get__(self, instance: JobState | None, owner: type[JobState]) -> Callable[[Any], JobState]:
+        return partial(self._function, owner() if instance is None else instance)
+
+
+class PendingTask(NamedTuple):
+    """An activation that a job still has to run.
+
+    Attributes:
+        routine_id: Where it goes.
+        slot: To which slot.
+        data: What its handler gets; for a slot that merges, what is still to be merged unless ``merged``.
+        attempt: 1 for the first try.
+        merged: ``data`` is what the slot has gathered, this activation's part included.
+        due: When it may be tried again, in seconds since 1970; None for one that waits only for its turn.
+        number: Counts the job's activations from 1.
+    """
+
+    routine_id: str
+    slot: str
+    data: dict[str, Any]
+    attempt: int = 1
+    merged: bool = False
+    due: float | None = None
+    number: int = 0
+
+
+class DeferredEvent(NamedTuple):
+    """An event that will be emitted when its job is resumed."""
+
+    routine_id: str
+    event_name: str
+    data: dict[str, Any]
 
 
 class JobState:
@@ -55,11 +106,13 @@ class JobState:
         error: The exception that failed the job, with its traceback; else None.
         current_routine_id: The routine whose handler started last.
         shared_data, shared_log: What handlers share; see `update_shared_data` and `append_to_shared_log`.
+        pause_points: One dictionary for each `Flow.pause`: ``timestamp`` (UTC), ``reason``, ``checkpoint`` and
+            ``current_routine_id``.
     """
 
     def __init__(
         self,
-        flow_id: str,
+        flow_id: str = "",
         job_id: str | None = None,
         history_limit: int = 10_000,
         runtime: Runtime | None = None,
@@ -72,19 +125,28 @@ class JobState:
         self.current_routine_id: str | None = None
         self.shared_data: dict[str, Any] = {}
         self.shared_log: list[dict[str, Any]] = []
+        self.pause_points: list[dict[str, Any]] = []
+        self.history_limit = history_limit
         self._lock = runtime.lock()
         self._clock = runtime
         self._wall_base = runtime.wall_time()
         self._clock_base = runtime.monotonic_ns()
+        self._created = self._wall_base
         self._journal = Journal(runtime, history_limit)
         self._known: tuple[str, ...] = ()
         self._notes: dict[str, dict[str, Any]] = {}
+        self._deferred: list[DeferredEvent] = []
+        self._outputs: deque[dict[str, Any]] = deque(maxlen=history_limit)
+        self._output_handler: OutputHandler | None = None
         self._account: JobAccount | None = None
+        self._kept: Kept | None = None
+        self._emitted_before = 0
+        self._entries = 1
 
     @property
     def created_at(self) -> datetime:
         """When the job was made, in UTC."""
-        return self._wall(self._clock_base)
+        return datetime.fromtimestamp(self._created, UTC)
 
     @property
     def updated_at(self) -> datetime:
@@ -98,7 +160,9 @@ class JobState:
     @property
     def events_emitted(self) -> int:
         """How many events the job's routines have emitted."""
-        return self._journal.events()
+        # Each event takes a number, and so does the entry; an event's further activations have numbers of their own.
+        issued = self.next_number - 1 - self._entries
+        return max(0, issued - counted(self._journal.repeats)) + self._emitted_before
 
     @property
     def routine_states(self) -> dict[str, dict[str, Any]]:
@@ -124,7 +188,9 @@ class JobState:
         return {"status": status, **self._notes.get(routine_id, {})}
 
     def _running(self) -> set[str]:
-        return set() if self._account is None else {a.routine_id for a in self._account.running()}
+        if self._account is None:
+            return set()
+        return {item[3].routine_id for item in self._account.running.copy().values()}
 
     def update_routine_state(self, routine_id: str, state: dict[str, Any]) -> None:
         """Add ``state`` to what is known of a routine."""
@@ -143,25 +209,30 @@ class JobState:
 
     def get_execution_history(self, routine_id: str | None = None) -> list[ExecutionRecord]:
         """The records kept, oldest first: all, or one routine's."""
-        rows = self._journal.history()
-        return [self._record(row) for row in rows if routine_id is None or row[3] == routine_id]
+        records = map(self._record, self._journal.history())
+        return [record for record in records if routine_id is None or record.routine_id == routine_id]
 
-    def _record(self, row: Row) -> ExecutionRecord:
-        _, at_ns, kind, routine_id, name, rest = row
-        if kind == "activation":
-            slot, attempt, duration_ns, error = rest[:4]
-            data = {"slot": slot, "attempt": attempt, "duration": duration_ns / 1e9}
+    def _record(self, row: Item | End | Note) -> ExecutionRecord:
+        head = row[0]
+        if head is None:
+            _, item, at_ns, spent_ns, outcome, error, _ = row  # type: ignore[misc] - told apart by its head
+            slot = item[3].target.slot.name
+            data: dict[str, Any] = {"slot": slot, "attempt": item[5], "duration": spent_ns / 1e9}
             if error is not None:
                 data["error"] = error
-        else:
-            data = dict(rest)
-        return ExecutionRecord(routine_id, name, data, self._wall(at_ns), kind)
+            return ExecutionRecord(item[3].routine_id, outcome, data, self._wall(at_ns), "activation")
+        if isinstance(head, str):
+            kind, at_ns, routine_id, name, data = row  # type: ignore[misc, assignment] - likewise
+            return ExecutionRecord(routine_id, name, dict(data), self._wall(at_ns), kind)
+        _, at_ns, _, delivery, values, _ = row  # type: ignore[misc, assignment] - likewise
+        return ExecutionRecord(delivery.source, delivery.event, delivery.emitted(values), self._wall(at_ns))
 
     def record_execution(self, routine_id: str, event_name: str, data: dict[str, Any] | None = None) -> None:
         """Add a record of one's own to the history."""
-        journal = self._journal
-        row = (next(journal.order), self._clock.monotonic_ns(), "event", routine_id, event_name, dict(data or {}))
-        journal.write_event(row)
+        self._note("event", routine_id, event_name, dict(data or {}))
+
+    def _note(self, kind: str, routine_id: str, name: str, data: dict[str, Any]) -> None:
+        self._journal.write((kind, self._clock.monotonic_ns(), routine_id, name, data))
 
     def update_shared_data(self, key: str, value: Any) -> None:
         """Set one value that all handlers of the job may read."""
@@ -184,6 +255,230 @@ class JobState:
         """Copy the shared log."""
         with self._lock:
             return list(self.shared_log)
+
+    # Outputs
+
+    @property
+    def output_log(self) -> list[dict[str, Any]]:
+        """What was sent by `send_output`, the latest ``history_limit`` ones, oldest first; a copy.
+
+        Each is a dictionary of ``timestamp`` (UTC), ``routine_id``, ``output_type`` and ``data``.
+        """
+        with self._lock:
+            return list(self._outputs)
+
+    def set_output_handler(self, handler: OutputHandler | None) -> None:
+        """Hand outputs to ``handler`` from now on; None: only keep them in `output_log`.
+
+        Raises:
+            TypeError: It is not an OutputHandler.
+        """
+        if not isinstance(handler, OutputHandler | None):
+            raise TypeError(f"an output handler must be an OutputHandler or None, not {handler!r}")
+        self._output_handler = handler
+
+    def send_output(self, routine_id: str, output_type: str, data: dict[str, Any]) -> None:
+        """Keep an output, and hand it to the job's output handler; routines call `Routine.send_output`."""
+        timestamp = self._wall(self._clock.monotonic_ns())
+        entry = {"timestamp": timestamp, "routine_id": routine_id, "output_type": output_type, "data": dict(data)}
+        with self._lock:
+            self._outputs.append(entry)
+        self._touch()
+        handler = self._output_handler
+        if handler is None:
+            return
+        try:
+            handler.handle(self.job_id, routine_id, output_type, dict(data), timestamp)
+        except Exception:
+            import logging  # noqa: PLC0415 - only when something is wrong
+
+            logging.getLogger("routilux").exception("output handler %r failed for %r", handler, self.job_id)
+
+    # Stopped for a while
+
+    @property
+    def pending_tasks(self) -> list[PendingTask]:
+        """What the job still has to run, in queue order, a copy; what runs just now is not among it.
+
+        Of a paused job this is all there is: what was queued, what waits to be tried again, and what was emitted since.
+        """
+        if self._account is not None:
+            from routilux.job_document import pending_of  # noqa: PLC0415 - only who looks needs it
+
+            return pending_of(self._account)
+        return [] if self._kept is None else list(self._kept.pending)
+
+    @property
+    def pause_reason(self) -> str:
+        """Why the job was paused last; empty if it never was, or no reason was given."""
+        return str(self.pause_points[-1]["reason"]) if self.pause_points else ""
+
+    @property
+    def deferred_events(self) -> list[DeferredEvent]:
+        """Events that wait for the job to be resumed, a copy."""
+        with self._lock:
+            return list(self._deferred)
+
+    def add_deferred_event(self, routine_id: str, event_name: str, data: dict[str, Any] | None = None) -> None:
+        """Let an event of a routine be emitted when the job is resumed."""
+        with self._lock:
+            self._deferred.append(DeferredEvent(routine_id, event_name, dict(data or {})))
+        self._touch()
+
+    def take_deferred_events(self) -> list[DeferredEvent]:
+        """Hand over the deferred events, which wait no longer; for the engine."""
+        with self._lock:
+            taken, self._deferred = self._deferred, []
+        return taken
+
+    def routine_notes(self) -> dict[str, dict[str, Any]]:
+        """What was added to the states of routines, by id, with an entry for each that the job knows; a copy."""
+        with self._lock:
+            known = dict.fromkeys((*self._known, *self._notes))
+            return {routine_id: dict(self._notes.get(routine_id, {})) for routine_id in known}
+
+    def shared_snapshot(self) -> dict[str, Any]:
+        """Copy the shared data."""
+        with self._lock:
+            return dict(self.shared_data)
+
+    def take_over(
+        self,
+        *,
+        status: str,
+        created: float,
+        current_routine_id: str | None,
+        error: BaseException | None,
+        notes: dict[str, dict[str, Any]],
+        figures: dict[str, Figures],
+        events_emitted: int,
+        shared_data: dict[str, Any],
+        shared_log: list[dict[str, Any]],
+        pause_points: list[dict[str, Any]],
+        outputs: list[dict[str, Any]],
+        deferred: list[DeferredEvent],
+        history: list[ExecutionRecord],
+        kept: Kept,
+    ) -> None:
+        """Become what a document describes; for the reader of documents, which has checked it."""
+        self.status = status
+        self.error = error
+        self._created = created
+        self.current_routine_id = current_routine_id
+        self._known = tuple(notes)
+        self._notes = {routine_id: note for routine_id, note in notes.items() if note}
+        self._journal.take_over(figures)
+        self._emitted_before = events_emitted
+        # What it does from now on is counted from here.
+        self._entries = kept.next_number - 1
+        self.shared_data = shared_data
+        self.shared_log = shared_log
+        self.pause_points = pause_points
+        self._outputs.extend(outputs)
+        self._deferred = deferred
+        for record in history:
+            at_ns = self._clock_base + round((record.timestamp.timestamp() - self._wall_base) * 1e9)
+            self._journal.write((record.kind, at_ns, record.routine_id, record.event_name, record.data))
+        self._kept = kept
+
+    def note_pause(self, reason: str, checkpoint: Any) -> None:
+        """Become paused; for the engine."""
+        now = self._wall(self._clock.monotonic_ns())
+        self.pause_points.append(
+            {
+                "timestamp": now,
+                "reason": reason,
+                "checkpoint": checkpoint,
+                "current_routine_id": self.current_routine_id,
+            }
+        )
+        self._note("job", "", "paused", {"reason": reason})
+        self.status = "paused"
+
+    def note_resume(self) -> None:
+        """Go on; for the engine."""
+        self._note("job", "", "resumed", {})
+        self.status = "running"
+
+    def cancel_unstarted(self, reason: str) -> bool:
+        """End a job that no flow runs; for `Flow.cancel`."""
+        if self.status in FINAL:
+            return False
+        self._kept = None
+        self.note_end("cancelled", reason)
+        self.status = "cancelled"
+        return True
+
+    def note_end(self, status: str, reason: str) -> None:
+        """Note in the history how the job was ended from outside; for the engine."""
+        if status == "cancelled":
+            self._note("job", "", "cancelled", {"reason": reason})
+
+    @property
+    def next_number(self) -> int:
+        """The number of the job's next activation."""
+        if self._account is not None:
+            return counted(self._account.numbers) + 1
+        return 1 if self._kept is None else self._kept.next_number
+
+    # Storing
+
+    def serialize(self) -> dict[str, Any]:
+        """Describe the job as plain JSON data, its outstanding activations included.
+
+        A running job is held still for it: handlers that run are waited for, nothing starts meanwhile. A handler of
+        the job itself is not waited for, but stands among what is still to be run.
+
+        Raises:
+            SerializationError: Something cannot be stored; the message names it.
+        """
+        from routilux.job_document import job_to_data  # noqa: PLC0415 - few jobs are stored
+
+        return job_to_data(self)
+
+    @_either
+    def deserialize(self: JobState, data: Any) -> JobState:
+        """Become the job that ``data`` describes, or make one: ``JobState.deserialize(data)``.
+
+        `Flow.resume` lets it go on.
+
+        Raises:
+            SerializationError: ``data`` is not a job's description; the message says where. Nothing changes then.
+            JobStatusError: This job is a flow's already.
+        """
+        from routilux.job_document import job_from_data  # noqa: PLC0415 - likewise
+
+        return self._become(job_from_data(data))
+
+    def save(self, path: str | Path) -> None:
+        """Store the job in a file: whole or not at all, so that whatever was there before stays until then.
+
+        Raises:
+            SerializationError: As for `serialize`.
+            OSError: The file cannot be written.
+        """
+        from routilux.job_document import write_document  # noqa: PLC0415 - likewise
+
+        write_document(path, self.serialize())
+
+    @_either
+    def load(self: JobState, path: str | Path) -> JobState:
+        """Become the job that was saved in a file, or make one: ``JobState.load(path)``.
+
+        Raises:
+            SerializationError: The file does not hold a job. Nothing changes then.
+            OSError: The file cannot be read.
+            JobStatusError: This job is a flow's already.
+        """
+        from routilux.job_document import job_from_data, read_document  # noqa: PLC0415 - likewise
+
+        return self._become(job_from_data(read_document(path)))
+
+    def _become(self, other: JobState) -> JobState:
+        if self._account is not None:
+            raise JobStatusError("read from a document", self.job_id, self.status, "a JobState that no flow runs")
+        self.__dict__.update(other.__dict__)
+        return self
 
     def _touch(self) -> None:
         self._journal.touch(self._clock.monotonic_ns())

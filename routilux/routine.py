@@ -58,30 +58,35 @@ class Routine:
         name: str,
         handler: Callable[..., Any] | None = None,
         merge_strategy: MergeStrategy = "override",
+        max_concurrency: int | None = None,
     ) -> Slot:
         """Add an input; its arguments are those of `Slot`.
 
         Raises:
-            ValueError: The routine has a slot of that name, or the strategy is unknown.
+            ValueError: The routine has a slot of that name, the strategy is unknown, or the limit is below 1.
             TypeError: The handler cannot be called, or calling it would not run it.
         """
         _check_name("slot", name)
         if name in self._slots:
             raise DuplicateNameError(f"{self!r} has a slot {name!r} already; choose another name")
-        slot = self._slots[name] = Slot(name, self, handler, merge_strategy)
+        slot = self._slots[name] = Slot(name, self, handler, merge_strategy, max_concurrency)
         return slot
 
     def redefine_slot(
-        self, name: str, handler: Callable[..., Any] | None, merge_strategy: MergeStrategy = "override"
+        self,
+        name: str,
+        handler: Callable[..., Any] | None,
+        merge_strategy: MergeStrategy = "override",
+        max_concurrency: int | None = None,
     ) -> Slot:
         """Add an input, or replace the one of that name; for flows that are read from a document."""
         _check_name("slot", name)
         slot = self._slots.get(name)
         if slot is None:
-            slot = self._slots[name] = Slot(name, self, handler, merge_strategy)
+            slot = self._slots[name] = Slot(name, self, handler, merge_strategy, max_concurrency)
         else:
             # In place: the constructor may have kept it in an attribute.
-            Slot.__init__(slot, name, self, handler, merge_strategy)
+            Slot.__init__(slot, name, self, handler, merge_strategy, max_concurrency)
         return slot
 
     def define_event(self, name: str, output_params: Iterable[str] | None = None) -> Event:
@@ -109,21 +114,52 @@ class Routine:
 
         Raises:
             ValueError: The routine has no such event.
+            QueueFullError: More would be queued than the flow's ``max_pending`` allows; nothing is queued then.
         """
-        activation = context.current()
-        if activation is not None:
-            account = activation.account
-            node = activation.target.node
+        item = context.current()
+        if item is not None:
+            account = item[2]
+            node = item[3].target.node
             if node.routine is not self:
                 node = account.engine.node_of(self)
             if node is not None and (flow is None or flow.is_run_by(account.engine)):
-                routes = node.outgoing.get(event_name)
-                if routes is None:
+                shapes = node.outgoing.get(event_name)
+                if shapes is None:
                     self._event(event_name)
-                    routes = ()
-                account.engine.emit(account, node.routine_id, event_name, data, routes)
+                    shapes = node.route(event_name, ())
+                account.engine.emit(account, shapes[tuple(data)], tuple(data.values()))
                 return
         self._event(event_name).deliver(data)
+
+    def emit_deferred_event(self, event_name: str, **data: Any) -> None:
+        """Emit an event when the job at hand is resumed after a pause, also in another process.
+
+        Raises:
+            ValueError: The routine has no such event.
+            RuntimeError: Called outside any running job.
+        """
+        self._event(event_name)
+        found = self._here("emit_deferred_event")
+        found.job_state.add_deferred_event(found.routine_id, event_name, data)
+
+    def send_output(self, output_type: str, **data: Any) -> None:
+        """Hand a result or a report to the job's output handler, and keep it in the job's ``output_log``.
+
+        Args:
+            output_type: A word for what it is, e.g. ``"progress"``.
+            data: What to send.
+
+        Raises:
+            RuntimeError: Called outside any running job.
+        """
+        found = self._here("send_output")
+        found.job_state.send_output(found.routine_id, output_type, data)
+
+    def _here(self, what: str) -> ExecutionContext:
+        found = self.get_execution_context()
+        if found is None:
+            raise RuntimeError(f"{what}() belongs to a running job; call it in a handler of {self!r}")
+        return found
 
     def _event(self, name: str) -> Event:
         try:
@@ -185,11 +221,13 @@ class Routine:
 
     def get_execution_context(self) -> ExecutionContext | None:
         """Say which flow, job and routine id the running handler belongs to; None outside a handler."""
-        activation = context.current()
-        if activation is None:
+        item = context.current()
+        if item is None:
             return None
-        account = activation.account
-        node = activation.target.node if activation.target.node.routine is self else account.engine.node_of(self)
+        account = item[2]
+        node = item[3].target.node
+        if node.routine is not self:
+            node = account.engine.node_of(self)
         if node is None or account.flow is None:
             return None
         return ExecutionContext(account.flow, account.job, node.routine_id)

@@ -24,7 +24,7 @@ from routilux.slot import Slot
 if TYPE_CHECKING:
     from routilux.flow import Flow
 
-__all__ = ["FORMAT", "VERSION", "from_plain", "register_encoder", "to_plain"]
+__all__ = ["FORMAT", "VERSION", "Reader", "from_plain", "register_encoder", "to_plain"]
 
 FORMAT = "routilux/flow"
 VERSION = 1
@@ -161,6 +161,7 @@ def flow_to_data(flow: Flow) -> dict[str, Any]:
         "max_workers": flow.configured_workers,
         "execution_timeout": flow.execution_timeout,
         "history_limit": flow.history_limit,
+        "max_pending": flow.max_pending,
         "error_handler": _handler_to_data(flow.error_handler, "the flow's error handler"),
         "routines": {rid: _routine_to_data(rid, routine) for rid, routine in flow.routines.items()},
         "connections": [
@@ -197,6 +198,7 @@ def _routine_to_data(routine_id: str, routine: Routine) -> dict[str, Any]:
             slot.name: {
                 "handler": _method_name(routine, slot.handler, f"{place}, slot {slot.name!r}, handler"),
                 "merge_strategy": _merge_to_data(routine, slot, f"{place}, slot {slot.name!r}, merge_strategy"),
+                "max_concurrency": slot.max_concurrency,
             }
             for slot in routine.slots.values()
         },
@@ -257,18 +259,13 @@ def _class_name(cls: type) -> str:
 
 def flow_from_data(flow: Flow, data: Any) -> None:
     """Make ``flow`` what ``data`` describes; see `Flow.deserialize`."""
-    document = _Reader(data, "the document")
-    if document.take("format", str) != FORMAT:
-        raise SerializationError("the document, 'format'", f"must be {FORMAT!r}, not {brief(data['format'])}")
-    if document.take("version", int) != VERSION:
-        raise SerializationError(
-            "the document, 'version'", f"this routilux reads version {VERSION}, not {brief(data['version'])}"
-        )
+    document = Reader(data, "the document")
+    document.header(FORMAT, VERSION)
     fresh = _build(type(flow), document)
     flow.adopt(fresh)
 
 
-def _build(flow_class: type[Flow], document: _Reader) -> Flow:
+def _build(flow_class: type[Flow], document: Reader) -> Flow:
     with document.explaining():
         fresh = flow_class(
             flow_id=document.name("flow_id"),
@@ -276,15 +273,16 @@ def _build(flow_class: type[Flow], document: _Reader) -> Flow:
             max_workers=document.take("max_workers", int),
             execution_timeout=document.take("execution_timeout", int | float | None),
             history_limit=document.take("history_limit", int),
+            max_pending=document.take("max_pending", int | None),
         )
     fresh.set_error_handler(_handler_from_data(document.take("error_handler", dict | None), "the flow's error handler"))
     routines = document.take("routines", dict)
     for routine_id, description in routines.items():
-        reader = _Reader(description, f"routine {routine_id!r}")
+        reader = Reader(description, f"routine {routine_id!r}")
         with reader.explaining():
             fresh.add_routine(_routine_from_data(reader), routine_id)
     for index, description in enumerate(document.take("connections", list)):
-        reader = _Reader(description, f"connection {index}")
+        reader = Reader(description, f"connection {index}")
         source, event, target, slot = (reader.take(key, str) for key in ("source", "event", "target", "slot"))
         with reader.explaining():
             fresh.connect(source, event, target, slot, reader.take("param_mapping", dict))
@@ -293,7 +291,7 @@ def _build(flow_class: type[Flow], document: _Reader) -> Flow:
     return fresh
 
 
-def _routine_from_data(reader: _Reader) -> Routine:
+def _routine_from_data(reader: Reader) -> Routine:
     name = reader.take("class", str)
     cls = Routine.registry.get(name)
     if cls is None:
@@ -312,23 +310,24 @@ def _routine_from_data(reader: _Reader) -> Routine:
     handler = reader.take("error_handler", dict | None)
     routine.set_error_handler(_handler_from_data(handler, f"{reader.place}, error handler"))
     for slot_name, description in reader.take("slots", dict).items():
-        _slot_from_data(routine, slot_name, _Reader(description, f"{reader.place}, slot {slot_name!r}"))
+        _slot_from_data(routine, slot_name, Reader(description, f"{reader.place}, slot {slot_name!r}"))
     for event_name, params in reader.take("events", dict).items():
         _event_from_data(routine, event_name, params, f"{reader.place}, event {event_name!r}")
     reader.finish()
     return routine
 
 
-def _slot_from_data(routine: Routine, name: str, reader: _Reader) -> None:
+def _slot_from_data(routine: Routine, name: str, reader: Reader) -> None:
     handler = _method_from_data(routine, reader.take("handler", str | None), f"{reader.place}, 'handler'")
     strategy = reader.take("merge_strategy", str | dict)
     if isinstance(strategy, dict):
-        inner = _Reader(strategy, f"{reader.place}, 'merge_strategy'")
+        inner = Reader(strategy, f"{reader.place}, 'merge_strategy'")
         strategy = _method_from_data(routine, inner.take("method", str), inner.place)
         inner.finish()
+    limit = reader.take("max_concurrency", int | None)
     reader.finish()
     with reader.explaining():
-        routine.redefine_slot(name, handler, strategy)
+        routine.redefine_slot(name, handler, strategy, limit)
 
 
 def _event_from_data(routine: Routine, name: str, params: Any, place: str) -> None:
@@ -350,7 +349,7 @@ def _method_from_data(routine: Routine, name: str | None, place: str) -> Any:
 def _handler_from_data(data: dict[str, Any] | None, place: str) -> ErrorHandler | None:
     if data is None:
         return None
-    reader = _Reader(data, place)
+    reader = Reader(data, place)
     names = reader.take("retryable_exceptions", list | None)
     with reader.explaining():
         handler = ErrorHandler(
@@ -384,7 +383,7 @@ def _subclasses(cls: type[BaseException]) -> Iterator[type[BaseException]]:
         pending.extend(type.__subclasses__(found))
 
 
-class _Reader:
+class Reader:
     """Takes the fields of one object in a document, each of its type, and complains about what is missing or extra."""
 
     def __init__(self, data: Any, place: str) -> None:
@@ -395,29 +394,52 @@ class _Reader:
         self._seen: set[str] = set()
 
     def take(self, key: str, kind: Any) -> Any:
+        """Take the field ``key``, which must be of the type ``kind``."""
         self._seen.add(key)
         if key not in self._data:
             raise SerializationError(self.place, f"lacks {key!r}")
         value = self._data[key]
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        if not isinstance(value, kind) or (
+            isinstance(value, bool) and kind not in {bool, object}
+        ):
             raise SerializationError(f"{self.place}, {key!r}", f"must be {_kind_name(kind)}, not {brief(value)}")
         return value
 
+    def header(self, name: str, version: int) -> None:
+        """Take the format's name and version."""
+        if (found := self.take("format", str)) != name:
+            raise SerializationError(f"{self.place}, 'format'", f"must be {name!r}, not {brief(found)}")
+        if (number := self.take("version", int)) != version:
+            raise SerializationError(
+                f"{self.place}, 'version'", f"this routilux reads version {version}, not {brief(number)}"
+            )
+
+    def one_of(self, key: str, allowed: tuple[str, ...]) -> str:
+        """Take a word that must be among ``allowed``."""
+        value: str = self.take(key, str)
+        if value not in allowed:
+            choices = ", ".join(repr(item) for item in allowed)
+            raise SerializationError(f"{self.place}, {key!r}", f"must be one of {choices}, not {brief(value)}")
+        return value
+
     def name(self, key: str) -> str:
+        """Take a string that must not be empty."""
         value: str = self.take(key, str)
         if not value:
             raise SerializationError(f"{self.place}, {key!r}", "must not be empty")
         return value
 
     def finish(self) -> None:
+        """Refuse whatever has not been taken."""
         extra = [key for key in self._data if key not in self._seen]
         if extra:
             raise SerializationError(
                 self.place, f"unknown field {brief(extra[0])}; there are: {', '.join(sorted(self._seen))}"
             )
 
-    def explaining(self) -> _Explaining:
-        return _Explaining(self.place)
+    def explaining(self, key: str | None = None) -> _Explaining:
+        """Turn whatever goes wrong in a ``with`` body into a SerializationError that names the place."""
+        return _Explaining(self.place if key is None else f"{self.place}, {key!r}")
 
 
 class _Explaining:
@@ -443,5 +465,6 @@ def _kind_name(kind: Any) -> str:
         list: "a list",
         bool: "true or false",
         type(None): "null",
+        datetime: "a datetime",
     }
     return " or ".join(names[item] for item in getattr(kind, "__args__", (kind,)))

@@ -1,26 +1,54 @@
 """How a handler gets an event's data: its signature is read once, when the slot is defined, never per call.
 
-Knows signatures and dictionaries; knows neither slots nor jobs.
+For each set of names that events come with, a `Binding` plans the call once; what is left to do per event is to pass
+values. Knows signatures and names; knows neither slots nor jobs.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
-from inspect import Parameter
-from typing import Any
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
 
 from routilux.exceptions import HandlerArgumentError
 
-__all__ = ["Call", "bind"]
+if TYPE_CHECKING:
+    from inspect import Parameter
 
-Call = Callable[[dict[str, Any]], Any]
+__all__ = ["Binding", "Call", "bind", "name_of"]
+
+Call = Callable[..., Any]
+"""Takes an event's values, in the order of the names that the call was planned for."""
 
 
-def bind(handler: Callable[..., Any]) -> Call:
-    """Make a function of one dictionary that calls ``handler`` with what it asks for.
+class Binding:
+    """A handler and what it asks for.
+
+    Attributes:
+        is_async: Calling the handler gives a coroutine.
+    """
+
+    __slots__ = ("_plan", "is_async")
+
+    def __init__(self, plan: Callable[[tuple[str, ...]], Call], is_async: bool) -> None:
+        self._plan = plan
+        self.is_async = is_async
+
+    def plan(self, names: tuple[str, ...]) -> Call:
+        """Make the function that calls the handler with values that come under ``names``.
+
+        That function raises HandlerArgumentError when the handler needs something else.
+        """
+        return self._plan(names)
+
+    def __call__(self, data: dict[str, Any]) -> Any:
+        """Call the handler with what it asks for of ``data``."""
+        return self._plan(tuple(data))(*data.values())
+
+
+def bind(handler: Callable[..., Any]) -> Binding:
+    """Read what ``handler`` wants to be passed.
 
     * ``**kwargs``: every item by name.
     * One parameter named ``data``: a copy of the dictionary.
@@ -31,38 +59,22 @@ def bind(handler: Callable[..., Any]) -> Call:
     Raises:
         TypeError: ``handler`` is not callable, or calling it would not run its body.
     """
-    _check(handler)
-    try:
-        parameters = list(inspect.signature(handler).parameters.values())
-    except ValueError:  # some built-in functions tell nothing of their parameters
-        return lambda data: handler(dict(data))
-    by_kind: defaultdict[Any, list[Parameter]] = defaultdict(list)
-    for parameter in parameters:
-        by_kind[parameter.kind].append(parameter)
-    named = by_kind[Parameter.POSITIONAL_OR_KEYWORD] + by_kind[Parameter.KEYWORD_ONLY]
-    if by_kind[Parameter.POSITIONAL_ONLY]:
-        everything = bool(by_kind[Parameter.VAR_KEYWORD])
-        return _bind_positional(handler, by_kind[Parameter.POSITIONAL_ONLY], named, everything)
-    if by_kind[Parameter.VAR_KEYWORD]:
-        return _bind_all(handler, named)
-    if len(named) == 1:
-        return _bind_one(handler, named[0])
-    if named:
-        return _bind_some(handler, named)
-    takes_any = bool(by_kind[Parameter.VAR_POSITIONAL])
-    return (lambda data: handler(dict(data))) if takes_any else (lambda _data: handler())
+    is_async = _check(handler)
+    return Binding(_planner(handler), is_async)
 
 
-def _check(handler: Callable[..., Any]) -> None:
+def _check(handler: Callable[..., Any]) -> bool:
+    """Refuse what cannot be a handler; say whether it is a coroutine function."""
+    import inspect  # noqa: PLC0415 - costs a third of what importing routilux may
+
     if not callable(handler):
         raise TypeError(f"a handler must be callable, not {handler!r}")
     body = getattr(handler, "__func__", handler)
     if not (inspect.isroutine(body) or isinstance(body, partial | type)):
         body = type(body).__call__
-    if inspect.iscoroutinefunction(body) or inspect.isasyncgenfunction(body):
-        raise TypeError(f"handler {name_of(handler)!r} is 'async def'; give a plain function")
-    if inspect.isgeneratorfunction(body):
+    if inspect.isasyncgenfunction(body) or inspect.isgeneratorfunction(body):
         raise TypeError(f"handler {name_of(handler)!r} is a generator function: calling it would not run its body")
+    return inspect.iscoroutinefunction(body)
 
 
 def name_of(handler: Callable[..., Any]) -> str:
@@ -70,66 +82,103 @@ def name_of(handler: Callable[..., Any]) -> str:
     return getattr(handler, "__name__", None) or type(handler).__name__
 
 
+def _planner(handler: Callable[..., Any]) -> Callable[[tuple[str, ...]], Call]:
+    import inspect  # noqa: PLC0415 - as above
+
+    try:
+        parameters = list(inspect.signature(handler).parameters.values())
+    except ValueError:  # some built-in functions tell nothing of their parameters
+        return partial(_whole, handler)
+    kinds = inspect.Parameter
+    leading = [p for p in parameters if p.kind is kinds.POSITIONAL_ONLY]
+    named = [p for p in parameters if p.kind in {kinds.POSITIONAL_OR_KEYWORD, kinds.KEYWORD_ONLY}]
+    everything = any(p.kind is kinds.VAR_KEYWORD for p in parameters)
+    if leading and (len(leading) > 1 or named or everything):
+        return partial(_positional, handler, leading, named, everything)
+    if everything:
+        return partial(_all, handler, _required(named))
+    if len(leading) + len(named) == 1:
+        return partial(_one, handler, (leading + named)[0])
+    if named:
+        return partial(_some, handler, named)
+    if any(p.kind is kinds.VAR_POSITIONAL for p in parameters):
+        return partial(_whole, handler)
+    return lambda _names: lambda *_values: handler()
+
+
 def _required(parameters: list[Parameter]) -> frozenset[str]:
-    return frozenset(p.name for p in parameters if p.default is Parameter.empty)
+    return frozenset(p.name for p in parameters if p.default is p.empty)
 
 
-def _bind_all(handler: Callable[..., Any], named: list[Parameter]) -> Call:
-    required = _required(named)
-    if not required:
-        return lambda data: handler(**data)
-
-    def call(data: dict[str, Any]) -> Any:
-        if not required <= data.keys():
-            raise HandlerArgumentError(name_of(handler), required - data.keys(), data)
-        return handler(**data)
-
-    return call
+def _whole(handler: Callable[..., Any], names: tuple[str, ...]) -> Call:
+    """The handler takes the dictionary."""
+    return lambda *values: handler(dict(zip(names, values, strict=True)))
 
 
-def _bind_one(handler: Callable[..., Any], parameter: Parameter) -> Call:
+def _all(handler: Callable[..., Any], required: frozenset[str], names: tuple[str, ...]) -> Call:
+    """The handler takes every item by name."""
+    if not required <= set(names):
+        return _lacking(handler, required, names)
+    return lambda *values: handler(**dict(zip(names, values, strict=True)))
+
+
+def _one(handler: Callable[..., Any], parameter: Parameter, names: tuple[str, ...]) -> Call:
+    """The handler takes one thing: the item of that name, or the dictionary."""
     name = parameter.name
-    if parameter.kind is Parameter.KEYWORD_ONLY:
-        if name == "data":
-            return lambda data: handler(data=dict(data))
-        return lambda data: handler(**{name: data[name] if name in data else dict(data)})
-    if name == "data":
-        return lambda data: handler(dict(data))
-    return lambda data: handler(data[name] if name in data else dict(data))
+    by_name = parameter.kind is parameter.KEYWORD_ONLY
+    if name == "data" or name not in names:
+        if by_name:
+            return lambda *values: handler(**{name: dict(zip(names, values, strict=True))})
+        return _whole(handler, names)
+    at = names.index(name)
+    if by_name:
+        return lambda *values: handler(**{name: values[at]})
+    # The very handler where it can be: a function less to go through for each event.
+    return handler if len(names) == 1 else lambda *values: handler(values[at])
 
 
-def _bind_some(handler: Callable[..., Any], named: list[Parameter]) -> Call:
-    names = frozenset(p.name for p in named)
+def _some(handler: Callable[..., Any], named: list[Parameter], names: tuple[str, ...]) -> Call:
+    """The handler takes those items that match by name."""
     required = _required(named)
+    if not required <= set(names):
+        return _lacking(handler, required, names)
+    wanted = [p for p in named if p.name in names]
+    in_front = [p.name for p in named[: len(wanted)] if p.kind is not p.KEYWORD_ONLY]
+    if tuple(in_front) == names:
+        return handler
+    if len(in_front) == len(wanted) > 1 and [p.name for p in wanted] == in_front:
+        pick = itemgetter(*(names.index(name) for name in in_front))
+        return lambda *values: handler(*pick(values))
+    places = {p.name: names.index(p.name) for p in wanted}
+    return lambda *values: handler(**{name: values[at] for name, at in places.items()})
 
-    def call(data: dict[str, Any]) -> Any:
-        if data.keys() == names:
-            return handler(**data)
-        if not required <= data.keys():
-            raise HandlerArgumentError(name_of(handler), required - data.keys(), data)
-        return handler(**{name: data[name] for name in names & data.keys()})
 
-    return call
-
-
-def _bind_positional(
-    handler: Callable[..., Any], leading: list[Parameter], named: list[Parameter], everything: bool
+def _positional(
+    handler: Callable[..., Any],
+    leading: list[Parameter],
+    named: list[Parameter],
+    everything: bool,
+    names: tuple[str, ...],
 ) -> Call:
     """What cannot be passed by name goes by position, up to the first item that lacks; the rest by name."""
-    if len(leading) == 1 and not named and not everything:
-        return _bind_one(handler, leading[0])
     required = _required(leading) | _required(named)
+    if not required <= set(names):
+        return _lacking(handler, required, names)
+    front: list[int] = []
+    for parameter in leading:
+        if parameter.name not in names:
+            break
+        front.append(names.index(parameter.name))
+    passed = {names[at] for at in front}
+    rest = set(names) - passed if everything else {p.name for p in named} & set(names)
+    places = {name: names.index(name) for name in sorted(rest)}
+    return lambda *values: handler(*[values[at] for at in front], **{name: values[at] for name, at in places.items()})
 
-    def call(data: dict[str, Any]) -> Any:
-        if not required <= data.keys():
-            raise HandlerArgumentError(name_of(handler), required - data.keys(), data)
-        front: list[Any] = []
-        for parameter in leading:
-            if parameter.name not in data:
-                break
-            front.append(data[parameter.name])
-        passed = {p.name for p in leading[: len(front)]}
-        rest = data.keys() - passed if everything else {p.name for p in named} & data.keys()
-        return handler(*front, **{name: data[name] for name in rest})
 
-    return call
+def _lacking(handler: Callable[..., Any], required: frozenset[str], names: tuple[str, ...]) -> Call:
+    """Raise when called, not when planned: it is the event that is wrong."""
+
+    def refuse(*_values: Any) -> Any:
+        raise HandlerArgumentError(name_of(handler), required - set(names), names)
+
+    return refuse

@@ -10,8 +10,19 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from routilux.engine.activation import Activation
+    from routilux.engine.activation import Item
 
-active: ContextVar[Activation | None] = ContextVar("routilux_activation", default=None)
+__all__ = ["current", "enter", "leave"]
 
-current = active.get
+_active: ContextVar[Item | None] = ContextVar("routilux_activation", default=None)
+
+current = _active.get
+
+# Not undone after each activation, which would cost as much again: the next one enters in its place, and a worker that
+# has nothing to do leaves.
+enter = _active.set
+
+
+def leave() -> None:
+    """Be part of no activation any more."""
+    _active.set(None)

@@ -1,519 +1,531 @@
-"""The engine of one flow: starts jobs, runs activations, keeps the books, acts on errors.
+"""What happens to an activation between an emit and its end: queued, run, retried, dropped, settled.
 
-Knows a graph, a scheduler's workers, timers and the jobs under way; knows neither the Flow that users hold (a job's
-account does, while it runs) nor what threads and time are made of.
+Knows the books of jobs, workers and timers; knows neither how jobs begin, pause or are waited for (see
+`routilux.engine.core` and `routilux.engine.control`) nor what threads and time are made of. This is the path that
+every activation takes: what few jobs need stands behind one flag, ``account.watched`` or ``delivery.plain``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from routilux.abc import LONGEST_WAIT
 from routilux.engine import context
-from routilux.engine.accounting import JobAccount, Waiter
-from routilux.engine.activation import Activation
-from routilux.engine.instrumentation import Disabled, Hooks
+from routilux.engine.accounting import CLOSED, HELD, OPEN, Delayed, JobAccount
+from routilux.engine.activation import Activation, renewed
 from routilux.engine.journal import BATCH
+from routilux.engine.limits import Bound, Turnstile
 from routilux.engine.merging import own_copy
 from routilux.engine.policy import Action, Decision, decide
-from routilux.engine.routing import rename
-from routilux.exceptions import FlowShutdownError, WouldDeadlockError
-from routilux.schedulers.thread_pool import ThreadPool
 from routilux.schedulers.timers import Timers
 
 if TYPE_CHECKING:
-    from routilux.abc import Runtime, Scheduler, Workers
-    from routilux.engine.routing import Graph, Route, Target
+    from routilux.abc import Runtime, Workers
+    from routilux.engine.activation import Item
+    from routilux.engine.coroutines import Coroutines
+    from routilux.engine.routing import Delivery, Graph, Outlet, Target
     from routilux.error_handler import ErrorHandler
     from routilux.execution_tracker import ExecutionTracker
-    from routilux.flow import Flow
-    from routilux.job_state import JobState
     from routilux.routine import Routine
 
-__all__ = ["Engine"]
+__all__ = ["Dispatcher", "call_handler", "run", "words"]
 
-Progress = Callable[[int, int, str], object]
+make_activation = Activation._make
 
 
-class Engine:
-    """Runs the jobs of one flow in one world.
+class Dispatcher:
+    """Moves the activations of one flow's jobs, in one world.
 
     Args:
         name: The flow's id, for thread names and messages.
         graph: The flow's routines and connections.
-        scheduler: Where concurrent activations run.
-        runtime: The world that the engine lives in.
-        tracker: Is told of jobs that begin and end.
+        runtime: The world that it lives in.
+        tracker: Is told of jobs that end.
+        bound: Limits what is queued, if anything does.
 
     Attributes:
         error_handler: The flow's own, for routines that have none.
         clock: Reads the runtime's clock, in nanoseconds.
         point: The runtime's, see `routilux.abc.Runtime.point`.
+        coroutines: Runs what ``async`` handlers return.
     """
 
     def __init__(
-        self, name: str, graph: Graph, scheduler: Scheduler, runtime: Runtime, tracker: ExecutionTracker
+        self, name: str, graph: Graph, runtime: Runtime, tracker: ExecutionTracker, bound: int | None = None
     ) -> None:
         self.runtime = runtime
+        self.name = name
         self.error_handler: ErrorHandler | None = None
-        self._name = name
-        self._graph = graph
-        self._scheduler = scheduler
-        self._tracker = tracker
         self.clock = runtime.monotonic_ns
         self.point = runtime.point
+        self.graph = graph
+        self.timers = Timers(runtime, f"{name}-timer")
+        self.bound = None if bound is None else Bound(runtime, bound, name)
+        self.coroutines: Coroutines
+        self._tracker = tracker
         self._lock = runtime.lock()
-        self._timers = Timers(runtime, f"{name}-timer")
-        self.crew = Crew(self._timers)
-        self._pool_size = 0
-        self._disabled: Disabled = {}
-        self._live: dict[str, JobAccount] = {}
-        self._closing = False
-        runtime.at_exit(self.finish_at_exit)
+        self._turnstiles: dict[Target, Turnstile] = {}
 
-    # Starting
-
-    def start(
-        self,
-        flow: Flow,
-        job: JobState,
-        entry: Target,
-        data: dict[str, Any],
-        *,
-        workers: int | None,
-        timeout: float | None,
-        instruments: Iterable[object],
-    ) -> None:
-        """Begin a job with one activation of ``entry``.
-
-        Args:
-            flow: Kept alive until the job has ended.
-            job: A fresh job state.
-            entry: Where the job begins.
-            data: What the entry's handler gets.
-            workers: At most so many activations at a time, on the scheduler; None: run the job to its end here.
-            timeout: Seconds until the job is failed; None: never.
-            instruments: Listeners for this job, beside the runtime's.
-
-        Raises:
-            FlowShutdownError: The flow was shut down.
-        """
-        lane = self._lane(workers)
-        account = JobAccount(self, flow, job, lane, Hooks.of([*self.runtime.instruments, *instruments], self._disabled))
-        job._account = account  # noqa: SLF001 - the two halves of a job
-        job._known = tuple(self._graph.nodes)  # noqa: SLF001
-        with self._lock:
-            if self._closing:
-                raise FlowShutdownError(f"flow {self._name!r} was shut down; make a new one to execute again")
-            self._live[job.job_id] = account
-        try:
-            self._tracker.job_started(job)
-            job.status = "running"
-            if account.hooks is not None:
-                account.hooks.call("job_start", job)
-            first = Activation(account, entry, data, next(account.numbers))
-            # On the books before the deadline, which may come at any time, can find them empty.
-            account.pending.add(first)
-            if timeout is None:
-                # CPython 3.12 starts no threads once the interpreter is ending, when a retry may still need this one.
-                with suppress(RuntimeError):
-                    self._timers.start()
-            else:
-                account.deadline = self._timers.call_at(self._after(timeout), self._expire, account, timeout)
-            self._enqueue(account, [first])
-        except BaseException as error:
-            # No thread to be had, or Ctrl-C: the job has failed, and the caller hears of it.
-            self._abandon(account, error)
-            raise
-        if workers is None:
-            self._run_here(account)
-
-    def _lane(self, workers: int | None) -> Workers:
-        if workers is None:
-            return ThreadPool(self.runtime, run, self._name, 1, threads=False)
-        with self._lock:
-            if self.crew.pool is None:
-                self.crew.pool = self._scheduler.open(run, name=self._name, max_workers=workers)
-            elif self._pool_size != workers:
-                self.crew.pool.resize(workers)
-            self._pool_size = workers
-            return self.crew.pool
-
-    def _run_here(self, account: JobAccount) -> None:
-        account.enclosing = context.current()
-        lane = account.lane
-        assert isinstance(lane, ThreadPool)  # noqa: S101 - made by _lane just before
-        try:
-            lane.work()
-        except BaseException as error:
-            # Ctrl-C between two handlers: the job must not stay "running" for those who wait for it elsewhere.
-            self._abandon(account, error)
-            raise
-        failure = account.job.error
-        if failure is not None and not isinstance(failure, Exception):
-            raise failure
-
-    def _abandon(self, account: JobAccount, error: BaseException) -> None:
-        """End a job whatever state it is in: an interrupt may have come anywhere."""
-        self._close(account, "failed", error)
-        account.pending.clear()
-        with account.lock:
-            account.drained = True
-        self._tracker.job_ended(account.job)
-        self._announce(account)
-
-    def resize(self, max_workers: int) -> None:
-        """Change how many activations run at a time."""
-        with self._lock:
-            self._pool_size = max_workers
-            if self.crew.pool is not None:
-                self.crew.pool.resize(max_workers)
-
-    # The life of an activation
+    # In
 
     def node_of(self, routine: Routine) -> Any:
         """The node of a routine, or None."""
-        return self._graph.node_of(routine)
+        return self.graph.node_of(routine)
 
-    def emit(
-        self, account: JobAccount, source_id: str, event: str, data: dict[str, Any], routes: tuple[Route, ...]
-    ) -> None:
-        """Queue one activation a route, for the job of ``account``."""
-        numbers = account.numbers
-        fresh = []
-        for route in routes:
-            given = data if route.mapping is None else rename(data, route.mapping)
-            fresh.append(Activation(account, route.target, given, next(numbers)))
-        journal = account.journal
-        journal.write_event((next(journal.order), self.clock(), "event", source_id, event, data))
-        journal.mark_emit(next(journal.emits))
+    def emit(self, account: JobAccount, outlet: Outlet, values: tuple[Any, ...], forced: bool = False) -> None:
+        """Queue one activation for each of the outlet's deliveries.
+
+        Args:
+            account: The job's.
+            outlet: The event, with the keys that it comes with.
+            values: In the order of those keys.
+            forced: Also when that is more than the flow may have queued.
+
+        Raises:
+            QueueFullError: It is; nothing is queued then.
+        """
+        if account.watched:
+            self._make_room(outlet, forced)
+        first = (next(account.numbers), self.clock(), account, outlet.first, values, 1)
+        account.write(first)
+        if outlet.single and not account.watched:
+            point = self.point
+            if point is not None:
+                point("emit")
+            account.queued[first[0]] = first
+            if point is not None:
+                point("gate")
+            if account.gate:
+                self._turned_away(account, (first,))
+            else:
+                account.lane.submit_one(first)
+            return
+        items = [first] if outlet.deliveries else []
+        for each in outlet.deliveries[1:]:
+            items.append((next(account.numbers), first[1], account, each, values, 1))
+            next(account.journal.repeats)
+        if account.watched:
+            self._tell_emit(account, outlet, values, items)
+        self.enqueue(account, items)
+
+    def _make_room(self, outlet: Outlet, forced: bool) -> None:
+        if self.bound is not None and outlet.deliveries:
+            (self.bound.force if forced else self.bound.reserve)(len(outlet.deliveries))
+
+    def _tell_emit(self, account: JobAccount, outlet: Outlet, values: tuple[Any, ...], items: list[Item]) -> None:
+        if account.ledger is not None:
+            account.ledger.emitted(context.current(), items)
         if account.hooks is not None:
-            account.hooks.call("emit", account.job, source_id, event, data, len(fresh))
-        self._enqueue(account, fresh)
+            source, event = outlet.first.source, outlet.first.event
+            account.hooks.call("emit", account.job, source, event, outlet.first.emitted(values), len(items))
+            for item in items:
+                account.hooks.call("activation_queue", make_activation(item))
 
-    def _enqueue(self, account: JobAccount, activations: list[Activation]) -> None:
+    def enqueue(self, account: JobAccount, items: Sequence[Item]) -> None:
+        """Put activations on the books, and before the workers unless the gate says otherwise."""
         point = self.point
         if point is not None:
             point("emit")
-        account.pending.update(activations)
         queued = account.queued
-        for activation in activations:
-            queued[activation] = None
+        for item in items:
+            queued[item[0]] = item
         if point is not None:
             point("gate")
-        if account.closed:
-            # Whoever takes the last look lowers the gate for a moment: under the lock it says whether it stays down.
+        if account.gate:
+            self._turned_away(account, items)
+        elif items:
+            account.lane.submit(items)
+
+    def _turned_away(self, account: JobAccount, items: Sequence[Item]) -> None:
+        """The gate was not open: what is queued is held or dropped, whoever queued it."""
+        with account.lock:
+            # Whoever takes the last look lowers the gate for a moment: under the lock it says whether it stays so.
+            gate = account.gate
+            if gate == HELD:
+                self.hold_locked(account)
+            elif gate == OPEN:
+                account.lane.submit(items)
+        if gate == CLOSED:
+            self._drop_queued(account)
+
+    def hold_locked(self, account: JobAccount) -> None:
+        """Put aside whatever is queued that no worker has taken."""
+        if self.point is not None:
+            self.point("hold")
+        for item in account.take_queued_locked().values():
+            again = renewed(item)
+            account.held[again[0]] = again
+
+    # Through
+
+    def merged(self, item: Item) -> Item:
+        """Merge what the activation brings with what its slot has gathered; it carries that from now on."""
+        ticket, emitted_ns, account, delivery, values, attempt = item
+        gathered = account.gathered(delivery.target)
+        data = gathered.merge(delivery.target.slot.merge_strategy, delivery.data(values))
+        onward = delivery.target.delivery(tuple(data), merged=True)
+        account.running[ticket] = item = (ticket, emitted_ns, account, onward, tuple(data.values()), attempt)
+        return item
+
+    def admit(self, item: Item) -> bool:
+        """Whether it is the activation's turn at its slot; if not, it comes by again when it is."""
+        target = item[3].target
+        return target.limit is None or self._turnstile(target).admit(item)
+
+    def _turnstile(self, target: Target) -> Turnstile:
+        found = self._turnstiles.get(target)
+        if found is None:
+            fresh = Turnstile(self.runtime.lock(), target.limit or 1)
+            found = self._turnstiles.setdefault(target, fresh)
+        return found
+
+    def end_turn(self, target: Target) -> None:
+        """Let the next activation have its turn at a slot."""
+        if target.limit is None:
+            return
+        turnstile = self._turnstile(target)
+        while (item := turnstile.hand_on()) is not None:
+            account = item[2]
             with account.lock:
-                closed = account.closed
-            if closed:
-                self._drop_queued(account)
-                return
-        if activations:
-            account.lane.submit(activations)
+                if item[0] in account.queued:
+                    account.lane.submit((item,))
+                    return
+            turnstile.withdraw(item)
 
-    def merged(self, activation: Activation) -> dict[str, Any]:
-        """Merge once for all attempts; give each a copy of its own."""
-        if not activation.merged:
-            target = activation.target
-            gathered = activation.account.gathered(target)
-            activation.data = gathered.merge(target.slot.merge_strategy, activation.data)
-            activation.merged = True
-        return own_copy(activation.data)
+    def missed(self, item: Item) -> None:
+        """The activation was taken by somebody else: the worker that came for it leaves the books as they were."""
+        account = item[2]
+        account.running.pop(item[0], None)
+        self.end_turn(item[3].target)
+        self._after_end(account)
 
-    def settle(self, activation: Activation, status: str, error: BaseException | None, began: int) -> None:
-        """Enter an activation's end in the books, and finish the job if it was the last."""
-        account = activation.account
-        ended = self.clock()
-        target = activation.target
-        name = "late" if account.expired else status
+    def tell_start(self, item: Item) -> None:
+        """Let those know who want to: the activation is not queued any more."""
+        account = item[2]
+        if self.bound is not None:
+            self.bound.release(1)
         if account.hooks is not None:
-            account.hooks.call("activation_end", activation, name, error)
-        words = None if error is None else _words(error)
-        row = (target.slot.name, activation.attempt, ended - began, words, status)
+            account.hooks.call("activation_start", make_activation(item))
+
+    def settle(self, item: Item, status: str, error: BaseException | None, began: int, name: str | None = None) -> None:
+        """Enter an activation's end in the books, and finish the job if it was the last.
+
+        Args:
+            item: The activation.
+            status: The outcome that counts.
+            error: What it raised.
+            began: When it started.
+            name: The outcome that the history shows, if another.
+        """
+        ended = self.clock()
+        account = item[2]
+        name = "late" if account.expired else name or status
+        end = (None, item, ended, ended - began, name, None if error is None else words(error), status)
         journal = account.journal
-        journal.write_end((next(journal.order), ended, "activation", target.node.routine_id, name, row))
+        if account.watched:
+            if account.ledger is not None:
+                account.ledger.ended(item, name)
+            if account.hooks is not None:
+                account.hooks.call("activation_end", make_activation(item), name, error)
+        journal.write(end)
+        journal.write_end(end)
         if len(journal.unsummed) >= BATCH:
             journal.relieve()
         if self.point is not None:
             self.point("end")
-        account.pending.discard(activation)
+        account.running.pop(item[0], None)
+        if not item[3].plain:
+            self.end_turn(item[3].target)
+        self._after_end(account)
+
+    def _after_end(self, account: JobAccount) -> None:
         if account.watchers:
             account.notify()
         if self.point is not None:
             self.point("last")
-        if not account.pending:
-            self._drained(account)
+        if not account.running and (account.gate or not account.queued):
+            self.quiet(account)
 
-    def fail(self, activation: Activation, error: BaseException, began: int) -> None:
+    def fail(self, item: Item, error: BaseException, began: int) -> None:
         """Do what the error strategy says about ``error``; if it cannot be asked, the job fails with that."""
         handler = None
+        account = item[2]
         try:
-            handler = activation.target.node.error_handler() or self.error_handler
-            decision = decide(handler, error, activation.attempt)
+            handler = item[3].target.node.error_handler() or self.error_handler
+            decision = decide(handler, error, item[5])
         except BaseException as fault:  # noqa: BLE001 - a handler's figures, or its class, may be anybody's
             fault.__context__ = error
             error, decision = fault, Decision(Action.STOP)
         if decision.action is Action.RETRY and handler is not None:
-            if self._retry(activation, handler, error, decision.delay, began):
-                return
-            self.settle(activation, Action.STOP.value, error, began)
+            if not self._retry(item, handler, error, decision.delay, began):
+                self.settle(item, Action.STOP.value, error, began)
             return
         if decision.action is Action.STOP:
-            self._close(activation.account, "failed", error)
-        self.settle(activation, decision.action.value, error, began)
+            self.close(account, "failed", error)
+        self.settle(item, decision.action.value, error, began)
 
-    def _retry(
-        self, activation: Activation, handler: ErrorHandler, error: BaseException, delay: float, began: int
-    ) -> bool:
+    def _retry(self, item: Item, handler: ErrorHandler, error: BaseException, delay: float, began: int) -> bool:
         """Put the next attempt on the timer; False when the job takes nothing more."""
-        account = activation.account
+        ticket, _, account, delivery, _, attempt = item
+        again = renewed(item, attempts=1)
         ended = self.clock()
-        again = activation.again()
+        due = ended + round(delay * 1e9)
+        if self.bound is not None:
+            self.bound.force(1)
         try:
             with account.lock:
-                if account.closed:
+                if account.gate == CLOSED:
+                    self._give_room(1)
                     return False
-                timer = self._timers.call_at(ended + round(delay * 1e9), self._retry_due, again)
-                account.delayed[again] = timer
-                account.pending.add(again)
+                timer = None if account.gate == HELD else self.timers.call_at(due, self._retry_due, again)
+                account.delayed[again[0]] = Delayed(again, due, timer)
                 account.count_retry_locked(handler)
+                if account.ledger is not None:
+                    account.ledger.retried(again, due - ended)
                 # Before the lock is let go, so that no row of the next attempt can stand above this one.
-                row = (activation.slot, activation.attempt, ended - began, _words(error), "retry")
-                order = next(account.journal.order)
-                account.journal.write_end((order, ended, "activation", activation.routine_id, "retry", row))
+                end = (None, item, ended, ended - began, "retry", words(error), "retry")
+                account.journal.write(end)
+                account.journal.write_end(end)
         except RuntimeError as no_thread:
+            self._give_room(1)
             error.add_note(f"it was not tried again: {no_thread}")
-            self._close(account, "failed", error)
+            self.close(account, "failed", error)
             return False
         if len(account.journal.unsummed) >= BATCH:
             account.journal.relieve()
-        handler._last_retry_count = activation.attempt  # noqa: SLF001 - a mirror that nothing decides by
+        handler._last_retry_count = attempt  # noqa: SLF001 - a mirror that nothing decides by
         if account.hooks is not None:
-            account.hooks.call("activation_retry", activation, error, delay)
-        account.pending.discard(activation)
+            account.hooks.call("activation_retry", make_activation(item), error, delay)
+        account.running.pop(ticket, None)
+        if not delivery.plain:
+            self.end_turn(delivery.target)
+        self._after_end(account)
         return True
 
-    def _retry_due(self, activation: Activation) -> None:
-        account = activation.account
+    def _retry_due(self, item: Item) -> None:
+        ticket, _, account = item[:3]
         with account.lock:
-            wanted = account.delayed.pop(activation, None) is not None
-        if wanted:
-            try:
-                self._enqueue(account, [activation])
-            except RuntimeError as no_thread:
-                self._abandon(account, no_thread)
+            if ticket not in account.delayed or account.gate == HELD:
+                return  # closed, or it will be looked at again when the job goes on
+            # On the next page before off this one.
+            account.queued[ticket] = item
+            del account.delayed[ticket]
+        try:
+            self.enqueue(account, [item])
+        except RuntimeError as no_thread:
+            self.abandon(account, no_thread)
 
-    # Ending
+    def time_again_locked(self, account: JobAccount) -> None:
+        """Put what waits to be tried again on the timer, when a job goes on: at the time that was set."""
+        for ticket, (item, due, _) in tuple(account.delayed.items()):
+            timer = self.timers.call_at(max(due, self.clock()), self._retry_due, item)
+            account.delayed[ticket] = Delayed(item, due, timer)
 
-    def _expire(self, account: JobAccount, timeout: float) -> None:
-        error = TimeoutError(f"job {account.job.job_id} of flow {self._name!r} did not end within {timeout} s")
-        self._close(account, "failed", error, expired=True)
+    # Out
 
-    def _close(self, account: JobAccount, status: str, error: BaseException | None, expired: bool = False) -> bool:
-        """Give the job a final status, and drop what has not started; False if it had one."""
+    def close(
+        self,
+        account: JobAccount,
+        status: str,
+        error: BaseException | None,
+        *,
+        revoked: bool = False,
+        reason: str = "",
+    ) -> bool:
+        """Give the job a final status, and drop what has not started; False if it had one.
+
+        Args:
+            account: The job's.
+            status: The final one.
+            error: What failed it, if it failed.
+            revoked: What runs is not wanted any more: coroutines are cancelled.
+            reason: Why, for the history.
+        """
         with account.lock:
-            if not account.close_locked(status, error, expired):
+            if not account.close_locked(status, error):
                 return False
+            account.job.note_end(status, reason)
+            account.revoked = revoked
+            account.expired = revoked and error is not None
             delayed, account.delayed = account.delayed, {}
-        for timer in delayed.values():
-            self._timers.cancel(timer)
-        self._drop(account, list(delayed))
+            doomed = {**account.held, **{ticket: each.item for ticket, each in delayed.items()}}
+            account.dropping.update(doomed)
+            account.held.clear()
+        for each in delayed.values():
+            if each.timer is not None:
+                self.timers.cancel(each.timer)
+        if account.ledger is not None:
+            account.ledger.changed()
+        if revoked:
+            self.coroutines.cancel(account)
+        self._drop(account, doomed)
         self._drop_queued(account)
         return True
 
     def _drop_queued(self, account: JobAccount) -> None:
         if self.point is not None:
             self.point("drop")
-        self._drop(account, account.take_queued())
+        with account.lock:
+            doomed = account.take_queued_locked()
+            account.dropping.update(doomed)
+        self._drop(account, doomed)
 
-    def _drop(self, account: JobAccount, activations: list[Activation]) -> None:
+    def _drop(self, account: JobAccount, doomed: Mapping[int, Item]) -> None:
         """Take activations that will never run off the books."""
         now = self.clock()
         journal = account.journal
-        for activation in activations:
-            row = (activation.slot, activation.attempt, 0, None, "dropped")
-            journal.write_end((next(journal.order), now, "activation", activation.routine_id, "dropped", row))
+        for item in doomed.values():
+            end = (None, item, now, 0, "dropped", None, "dropped")
+            journal.write(end)
+            journal.write_end(end)
             if account.hooks is not None:
-                account.hooks.call("activation_drop", activation, f"the job has {account.job.status}")
+                account.hooks.call("activation_drop", make_activation(item), f"the job has {account.job.status}")
+        if account.ledger is not None and doomed:
+            account.ledger.dropped(list(doomed.values()))
+        self._give_room(len(doomed))
         if len(journal.unsummed) >= BATCH:
             journal.relieve()
-        account.pending.difference_update(activations)
-        if not account.pending:
-            self._drained(account)
+        for ticket in doomed:
+            account.dropping.pop(ticket, None)
+        self._after_end(account)
 
-    def _drained(self, account: JobAccount) -> None:
-        """Finish the job, unless there is more to come after all; called by whoever sees nothing pending."""
+    def _give_room(self, count: int) -> None:
+        if self.bound is not None and count:
+            self.bound.release(count)
+
+    def quiet(self, account: JobAccount) -> None:
+        """Nothing runs: finish the job, or let it rest if it is paused; unless there is more to come after all."""
         with account.lock:
-            if not account.drain_locked():
-                return
+            lane = account.lane
+            if account.gate == HELD:
+                resting = account.paused and not account.rested and not account.running
+                account.rested = account.rested or resting
+                finished = False
+            else:
+                resting, finished = False, account.drain_locked()
+        if resting:
+            self.rest(account, lane)
+        elif finished:
+            self._finish(account)
+
+    def _finish(self, account: JobAccount) -> None:
         try:
+            if account.ledger is not None:
+                account.ledger.finished()
             if account.hooks is not None:
                 account.hooks.call("job_end", account.job)
             self._tracker.job_ended(account.job)
         finally:
-            self._announce(account)
+            self.announce(account)
 
-    def _announce(self, account: JobAccount) -> None:
-        """Tell everybody that the job is over; saying so twice is once."""
-        if account.deadline is not None:
-            self._timers.cancel(account.deadline)
-        with self._lock:
-            self._live.pop(account.job.job_id, None)
-            idle = self._closing and not self._live
-        if idle:
-            self.crew.close()
-        flow = account.flow
+    def abandon(self, account: JobAccount, error: BaseException) -> None:
+        """End a job whatever state it is in: an interrupt may have come anywhere."""
+        self.close(account, "failed", error)
+        account.running.clear()
         with account.lock:
-            account.flow = None
-            account.announce_locked()
-        if account.lane is not self.crew.pool:
-            account.lane.close()
-        # The flow may die with this reference; no lock is held here.
-        del flow
+            account.drained = True
+        if account.ledger is not None:
+            account.ledger.finished()
+        self._tracker.job_ended(account.job)
+        self.announce(account)
 
-    # Waiting and shutting down
+    def rest(self, account: JobAccount, lane: Workers) -> None:
+        """A paused job has come to rest on ``lane``; what follows is the business of who starts jobs."""
+        raise NotImplementedError
 
-    def wait(self, account: JobAccount, timeout: float | None, progress: Progress | None = None) -> bool:
-        """Wait until the job is over, at most ``timeout`` seconds; True when it is.
+    def announce(self, account: JobAccount) -> None:
+        """A job is over; likewise."""
+        raise NotImplementedError
 
-        Raises:
-            WouldDeadlockError: The calling handler is part of that very job.
-        """
-        self._refuse_own_job(account)
-        deadline = self._deadline(timeout)
-        waiter = Waiter(self.runtime)
-        with account.lock:
-            over = account.over
-            if not over:
-                account.enlist_locked(waiter, every_end=progress is not None)
-        try:
-            while not over:
-                if progress is not None:
-                    _report(account, progress)
-                news = waiter.park(self._left(deadline))
-                with account.lock:
-                    over = account.over
-                    waiter.rearm_locked()
-                if not news:
-                    break
-        finally:
-            with account.lock:
-                account.dismiss_locked(waiter)
-        if progress is not None:
-            _report(account, progress)
-        return over
+    # Time
 
-    def wait_all(self, timeout: float | None) -> bool:
-        """Wait until every job begun so far is over, at most ``timeout`` seconds in all."""
-        deadline = self._deadline(timeout)
-        with self._lock:
-            accounts = list(self._live.values())
-        return all(self.wait(account, self._left(deadline)) for account in accounts)
-
-    def _after(self, seconds: float) -> int:
+    def after(self, seconds: float) -> int:
+        """The clock's reading so many seconds from now."""
         return self.clock() + round(min(seconds, LONGEST_WAIT) * 1e9)
 
-    def _deadline(self, timeout: float | None) -> int | None:
-        return None if timeout is None else self._after(timeout)
+    def deadline(self, timeout: float | None) -> int | None:
+        """The same for a time limit, which may be none."""
+        return None if timeout is None else self.after(timeout)
 
-    def _left(self, deadline: int | None) -> float | None:
+    def left(self, deadline: int | None) -> float | None:
+        """Seconds until a deadline."""
         return None if deadline is None else max(0, deadline - self.clock()) / 1e9
 
-    def shutdown(self, wait: bool, timeout: float | None) -> bool:
-        """Take no new jobs; let those under way go on to their end, then let all threads end.
 
-        Returns:
-            True when nothing is left running; always False without ``wait`` unless there was nothing.
-
-        Raises:
-            WouldDeadlockError: With ``wait``, called by a handler of one of the flow's own jobs.
-        """
-        if wait:
-            self._refuse_own_job(None)
-        deadline = self._deadline(timeout)
-        with self._lock:
-            self._closing = True
-            idle = not self._live
-        if idle:
-            self.crew.close()
-        if not wait:
-            return idle
-        if not self.wait_all(self._left(deadline)):
-            return False
-        with self._lock:
-            pool = self.crew.pool
-        ended = pool is None or pool.join(self._left(deadline))
-        return self._timers.join(self._left(deadline)) and ended
-
-    def _refuse_own_job(self, account: JobAccount | None) -> None:
-        """Refuse to wait for ``account``, or for any job of this engine, inside a handler that is part of it."""
-        activation = context.current()
-        while activation is not None:
-            mine = activation.account
-            if mine is account or (account is None and mine.engine is self):
-                raise WouldDeadlockError(
-                    f"a handler of job {mine.job.job_id} cannot wait for that job to end; "
-                    "return from the handler, and wait outside it"
-                )
-            # A sequential job runs inside the handler that executed it, and cannot end after it.
-            activation = mine.enclosing
-
-    def finish_at_exit(self) -> None:
-        """Let concurrent jobs end before the interpreter does, as ``concurrent.futures`` does."""
-        self.shutdown(wait=True, timeout=None)
-
-
-def run(activation: Activation) -> None:
+def run(item: Item) -> None:
     """Run one activation in the calling thread, and settle what follows from it.
 
     Raises nothing but the KeyboardInterrupt of an instrument. A function and not a method: the workers' threads call
     it, and an idle thread must not keep an engine alive, nor the routines behind it, which may refer to their flow.
+    The calling thread's context stays the activation's until the next one, or until `context.leave`.
     """
-    account = activation.account
+    ticket, _, account, delivery, values, _ = item
     engine = account.engine
-    if engine.point is not None:
-        engine.point("start")
-    if account.queued.pop(activation, engine) is engine:
-        return  # whoever closed the job has it
-    target = activation.target
-    account.job.current_routine_id = target.node.routine_id
-    if account.hooks is not None:
-        account.hooks.call("activation_start", activation)
-    token = context.active.set(activation)
+    point = engine.point
+    if point is not None:
+        point("start")
+    plain = delivery.plain
+    if not plain and not engine.admit(item):
+        return  # another worker will come with it
+    account.running[ticket] = item
+    if point is not None:
+        point("take off")
+    if account.queued.pop(ticket, None) is None:
+        engine.missed(item)
+        return
+    account.job.current_routine_id = delivery.routine_id
+    if account.watched:
+        engine.tell_start(item)
+    context.enter(item)
     began = engine.clock()
     try:
-        target.call(engine.merged(activation) if target.merges else activation.data)
+        if plain:
+            delivery.call(*values)
+        elif not delivery.merges and not delivery.target.is_async:
+            call_handler(delivery, item)
+        else:
+            if delivery.merges:
+                item = engine.merged(item)
+                context.enter(item)
+            if delivery.target.is_async:
+                engine.coroutines.begin(item)
+                return
+            call_handler(item[3], item)
     except BaseException as error:  # noqa: BLE001 - the error strategy decides, and nothing is lost
-        engine.fail(activation, error, began)
+        engine.fail(item, error, began)
     else:
-        engine.settle(activation, "completed", None, began)
-    finally:
-        context.active.reset(token)
+        if not plain or account.watched or account.expired:
+            engine.settle(item, "completed", None, began)
+            return
+        # `settle` once more, for most of all activations: a fifth of what one costs is calling functions.
+        ended = engine.clock()
+        end = (None, item, ended, ended - began, "completed", None, "completed")
+        account.write(end)
+        account.write_end(end)
+        if len(account.unsummed) >= BATCH:
+            account.journal.relieve()
+        if point is not None:
+            point("end")
+        del account.running[ticket]
+        if account.watchers:
+            account.notify()
+        if point is not None:
+            point("last")
+        if not account.running and (account.gate or not account.queued):
+            engine.quiet(account)
 
 
-class Crew:
-    """The threads of one engine, apart from it: what a flow's finalizer closes."""
-
-    def __init__(self, timers: Timers) -> None:
-        self.timers = timers
-        self.pool: Workers | None = None
-
-    def close(self) -> None:
-        """Let all threads end. Takes no lock: garbage collection may call it anywhere."""
-        if self.pool is not None:
-            self.pool.close()
-        self.timers.close()
+def call_handler(delivery: Delivery, item: Item) -> Any:
+    """Call a handler; what was merged is copied, as the next attempt must see it unchanged."""
+    if delivery.target.merges:
+        return delivery.target.slot.bound(own_copy(delivery.data(item[4])))
+    return delivery.call(*item[4])
 
 
-def _words(error: BaseException) -> str:
+def words(error: BaseException) -> str:
+    """An exception in words, however broken it is."""
     try:
         return f"{type(error).__name__}: {error}"
     except BaseException:  # noqa: BLE001 - an exception that cannot word itself is still only an exception
         return f"{type(error).__name__}: (no message: its __str__ failed)"
-
-
-def _report(account: JobAccount, progress: Progress) -> None:
-    running = len(account.running())
-    progress(max(0, len(account.pending) - running), running, account.job.status)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 __all__ = ["Figures"]
 
 ENDS = ("completed", "failed", "error_continued", "skipped")
@@ -59,17 +61,14 @@ class Figures:
             return "skipped"
         return "completed" if self.completed else "pending"
 
-    def stretch(self, duration_ns: int) -> None:
-        """Take an attempt of that length into the extremes, before it is counted."""
-        if not self.calls or duration_ns < self.min_ns:
-            self.min_ns = duration_ns
-        self.max_ns = max(self.max_ns, duration_ns)
-
-    def spend(self, duration_ns: int) -> None:
-        """Count one attempt of that length."""
-        self.stretch(duration_ns)
-        self.calls += 1
-        self.total_ns += duration_ns
+    def spend(self, durations_ns: Sequence[int]) -> None:
+        """Count attempts of these lengths, as completed ones; at least one."""
+        least, most = min(durations_ns), max(durations_ns)
+        self.min_ns = min(self.min_ns, least) if self.calls else least
+        self.max_ns = max(self.max_ns, most)
+        self.calls += len(durations_ns)
+        self.completed += len(durations_ns)
+        self.total_ns += sum(durations_ns)
 
     def end(self, status: str) -> None:
         """Count an activation that ended with ``status``, one of `ENDS`."""

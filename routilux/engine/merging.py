@@ -63,6 +63,17 @@ class Gathered:
             return own_copy(self._value)
 
 
+    def value(self) -> dict[str, Any]:
+        """What has been gathered so far, a copy."""
+        with self._lock:
+            return own_copy(self._value)
+
+    def put_back(self, value: dict[str, Any]) -> None:
+        """Go on from what was gathered elsewhere."""
+        with self._lock:
+            self._value = own_copy(value)
+
+
 def own_copy(merged: dict[str, Any]) -> dict[str, Any]:
     """Copy what its receiver may change without anybody else noticing: the dictionary, and the containers in it."""
     return {key: value.copy() if type(value) in _CONTAINERS else value for key, value in merged.items()}

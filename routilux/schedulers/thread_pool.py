@@ -19,7 +19,7 @@ from contextlib import suppress
 
 from routilux import runtime as runtimes
 from routilux.abc import Lock, Runtime, Scheduler, Thread, Workers
-from routilux.engine.activation import Activation
+from routilux.engine.activation import Item
 
 __all__ = ["ThreadPool", "ThreadPoolScheduler"]
 
@@ -33,25 +33,28 @@ class ThreadPool(Workers):
         name: Workers are called ``name-1``, ``name-2`` …
         max_workers: The most that run at a time. Threads are started as work asks for them, and stay.
         threads: False when the only worker is a caller inside `work`.
+        leave: Called by a worker before it parks or ends, to let go of whatever it still has of the last item.
     """
 
     def __init__(
         self,
         runtime: Runtime,
-        run: Callable[[Activation], None],
+        run: Callable[[Item], None],
         name: str,
         max_workers: int,
         *,
         threads: bool = True,
+        leave: Callable[[], object] | None = None,
     ) -> None:
         self._runtime = runtime
+        self._leave_item = leave
         self._run = run
         self._name = name
         self._max_workers = max_workers
         self._may_start = threads
         self._point = runtime.point
         self._mutex = runtime.lock()
-        self._queue: deque[Activation] = deque()
+        self._queue: deque[Item] = deque()
         self._parked: list[Lock] = []
         # True from the moment a worker is woken or started until it holds the mutex.
         self._waking = False
@@ -62,9 +65,17 @@ class ThreadPool(Workers):
         self._threads: list[Thread] = []
         self._closing = False
 
-    def submit(self, activations: Sequence[Activation]) -> None:
+    def submit(self, activations: Sequence[Item]) -> None:
         """Queue ``activations`` and see that somebody comes for them."""
         self._queue.extend(activations)
+        if self._point is not None:
+            self._point("wake")
+        if not self._waking and (self._parked or self._workers < self._max_workers):
+            self._summon()
+
+    def submit_one(self, item: Item) -> None:
+        """Queue one activation."""
+        self._queue.append(item)
         if self._point is not None:
             self._point("wake")
         if not self._waking and (self._parked or self._workers < self._max_workers):
@@ -105,6 +116,7 @@ class ThreadPool(Workers):
     def work(self) -> None:
         """Be a worker until the pool is closed and its queue empty, or there are too many workers."""
         queue, run, point = self._queue, self._run, self._point
+        take = queue.popleft
         gate = self._runtime.lock()
         gate.acquire()
         self._arrive()
@@ -112,8 +124,10 @@ class ThreadPool(Workers):
             if point is not None:
                 point("take")
             try:
-                item = queue.popleft()
+                item = take()
             except IndexError:
+                if self._leave_item is not None:
+                    self._leave_item()
                 if not self._park(gate):
                     return
                 continue
@@ -224,6 +238,13 @@ class ThreadPoolScheduler(Scheduler):
         """The runtime given, or the calling thread's."""
         return self._runtime or runtimes.current()
 
-    def open(self, run: Callable[[Activation], None], *, name: str, max_workers: int) -> ThreadPool:
+    def open(
+        self,
+        run: Callable[[Item], None],
+        *,
+        name: str,
+        max_workers: int,
+        leave: Callable[[], object] | None = None,
+    ) -> ThreadPool:
         """Make a pool; it starts no thread before there is work."""
-        return ThreadPool(self.runtime, run, name, max_workers)
+        return ThreadPool(self.runtime, run, name, max_workers, leave=leave)

@@ -21,7 +21,7 @@ def one(handler, **options):
 
 def outstanding(job):
     account = job._account
-    return account.pending or account.queued or account.delayed
+    return account.outstanding()
 
 
 def test_true_means_that_nothing_is_left():

@@ -1,0 +1,50 @@
+"""What the engine tells a durable record of a job, so that the job can be taken up again after a crash.
+
+An interface: the engine knows this much of a job store, and no more. `routilux.store` implements it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from routilux.engine.activation import Item
+
+__all__ = ["Ledger"]
+
+
+class Ledger(ABC):
+    """The durable record of one job. Calls come from whichever thread the thing happens in, often at the same time."""
+
+    @abstractmethod
+    def began(self, items: Sequence[Item]) -> None:
+        """The job begins, or is taken up again, with these activations outstanding."""
+
+    @abstractmethod
+    def emitted(self, parent: Item | None, items: Sequence[Item]) -> None:
+        """``parent``'s handler has emitted these activations; None: they come from outside any handler.
+
+        Called before they are queued.
+        """
+
+    @abstractmethod
+    def ended(self, item: Item, outcome: str) -> None:
+        """An activation's handler has ended for good; called before it leaves the books."""
+
+    @abstractmethod
+    def retried(self, again: Item, delay_ns: int) -> None:
+        """An attempt has failed, and ``again`` is due after so many nanoseconds; called with the account locked."""
+
+    @abstractmethod
+    def dropped(self, items: Sequence[Item]) -> None:
+        """These activations will never run."""
+
+    @abstractmethod
+    def changed(self) -> None:
+        """The job's status has changed."""
+
+    @abstractmethod
+    def finished(self) -> None:
+        """The job is over."""
