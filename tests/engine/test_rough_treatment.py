@@ -151,7 +151,7 @@ def test_retries_and_drops_do_not_pile_up():
             self.define_event("out")
 
         def go(self, flow, job):
-            flow._engine._close(job[0]._account, "failed", None)
+            flow._engine.close(job[0]._account, "failed", None)
             for n in range(2000):
                 self.emit("out", n=n)
 
