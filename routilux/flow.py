@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from routilux import serialization
 from routilux.abc import Runtime, Scheduler
@@ -16,13 +17,16 @@ from routilux.engine.routing import Graph, Route
 from routilux.engine.waiting import Progress
 from routilux.error_handler import ErrorHandler
 from routilux.event import Event
-from routilux.exceptions import DuplicateNameError, JobStatusError, UnknownNameError
+from routilux.exceptions import DuplicateNameError, JobStatusError, RoutiluxError, SerializationError, UnknownNameError
 from routilux.execution_tracker import ExecutionTracker
 from routilux.job_state import FINAL, JobState
 from routilux.output_handler import OutputHandler
 from routilux.routine import Routine, check_error_handler
 from routilux.schedulers.thread_pool import ThreadPoolScheduler
 from routilux.slot import Slot
+
+if TYPE_CHECKING:
+    from routilux.store import JobStore
 
 __all__ = ["Flow"]
 
@@ -45,6 +49,8 @@ class Flow:
         history_limit: How many records of a job's history are kept, the latest ones.
         max_pending: How many activations may be queued, over all jobs: `execute` waits for room, and a handler that
             emits more gets QueueFullError. None: any number.
+        store: Where jobs are recorded as they happen, so that `recover` can take them up after a crash: a
+            `routilux.store.JobStore`, or a path for one that is the flow's own. The flow needs a ``flow_id`` then.
 
     Raises:
         ValueError: An unknown strategy, or a figure out of range.
@@ -60,6 +66,7 @@ class Flow:
         instruments: Iterable[object] = (),
         history_limit: int = 10_000,
         max_pending: int | None = None,
+        store: JobStore | str | Path | None = None,
     ) -> None:
         self._strategy = _strategy(execution_strategy)
         self._configured_workers = _count("max_workers", max_workers)
@@ -71,6 +78,8 @@ class Flow:
         self._scheduler = scheduler or ThreadPoolScheduler()
         if not isinstance(flow_id, str | None):
             raise TypeError(f"flow_id must be a string or None, not {flow_id!r}")
+        if store is not None and not flow_id:
+            raise ValueError("a flow with a store needs a flow_id, by which it finds its jobs again; give it one")
         self.flow_id = flow_id or self._scheduler.runtime.new_id("flow")
         self._instruments = tuple(instruments)
         self._error_handler: ErrorHandler | None = None
@@ -79,6 +88,7 @@ class Flow:
         self._engine: Engine | None = None
         self._engines: dict[Runtime, Engine] = {}
         self.execution_tracker = ExecutionTracker(self.flow_id)
+        self._store, self._owns_store = _store(store)
 
     # Wiring
 
@@ -326,7 +336,9 @@ class Flow:
         return job
 
     def _setup(self, strategy: str, timeout: float | None) -> Setup:
-        return Setup(self._configured_workers if strategy == "concurrent" else None, timeout, self._instruments)
+        workers = self._configured_workers if strategy == "concurrent" else None
+        ledger = None if self._store is None else self._store.ledger
+        return Setup(workers, timeout, self._instruments, ledger)
 
     # Stopping for a while
 
@@ -386,6 +398,46 @@ class Flow:
         setup = self._setup(kept.strategy or self._strategy, kept.time_left)
         restore(self, self._current_engine(), job, kept, setup)
 
+    def recover(self) -> list[JobState]:
+        """Take up every job of this flow that its store has and that has not ended, after a crash or a restart.
+
+        Each activation that was not recorded as ended runs (again); one that was, does not. Jobs that were paused stay
+        so, until `resume`; sequential ones run to their end in the calling thread, one after the other.
+
+        Returns:
+            The jobs, oldest first; not those that this flow is running already.
+
+        Raises:
+            RuntimeError: The flow has no store.
+            StoreError: The store cannot be read or written.
+            SerializationError: A job is stored that is none, or that does not fit the flow. Others go on all the same.
+            FlowShutdownError: The flow was shut down.
+        """
+        if self._store is None:
+            raise RuntimeError(f"{self!r} has no store to recover jobs from; give it one: Flow(..., store=...)")
+        return self._scheduler.enter(self._recover, self._store)
+
+    def _recover(self, store: JobStore) -> list[JobState]:
+        engine = self._current_engine()
+        recovered: list[JobState] = []
+        problems: list[RoutiluxError] = []
+        for stored in store.jobs(self.flow_id, unfinished=True):
+            if engine.is_live(stored.job_id):
+                continue
+            try:
+                job = store.load(stored.job_id)
+                paused = job.status == "paused"
+                self._take_up(job)
+            except SerializationError as problem:
+                problems.append(problem)
+                continue
+            recovered.append(job)
+            if not paused:
+                engine.resume(job._account)
+        if problems:
+            raise problems[0]
+        return recovered
+
     def cancel(self, job_state: JobState, reason: str = "") -> bool:
         """End a job: what it has queued is dropped and recorded, ``async`` handlers are cancelled; never waits.
 
@@ -398,7 +450,10 @@ class Flow:
             ValueError: The job is not one of this flow's.
         """
         if job_state._account is None and job_state.flow_id == self.flow_id:
-            return job_state.cancel_unstarted(str(reason))
+            ended = job_state.cancel_unstarted(str(reason))
+            if ended and self._store is not None:
+                self._store.put(job_state)
+            return ended
         account = self._account_of(job_state)
         return self._scheduler.enter(account.engine.cancel, account, str(reason))
 
@@ -465,10 +520,18 @@ class Flow:
             RuntimeError: With ``wait``, called by a handler of one of the flow's own jobs.
         """
         limit = _seconds("timeout", timeout, zero=True)
-        return self._scheduler.enter(self._shutdown, wait, limit)
+        ended = self._scheduler.enter(self._shutdown, wait, limit)
+        if ended and self._owns_store and self._store is not None:
+            self._store.close()
+        return ended
 
     def _shutdown(self, wait: bool, timeout: float | None) -> bool:
         return self._current_engine().shutdown(wait, timeout)
+
+    @property
+    def store(self) -> JobStore | None:
+        """Where jobs are recorded."""
+        return self._store
 
     def is_run_by(self, engine: Engine) -> bool:
         """True when ``engine`` runs this flow's jobs."""
@@ -563,6 +626,19 @@ def _strategy(name: object) -> str:
     if name not in STRATEGIES:
         raise UnknownNameError("execution strategy", name, STRATEGIES)
     return str(name)
+
+
+def _store(store: Any) -> tuple[JobStore | None, bool]:
+    """The store to use, and whether it is to be closed with the flow."""
+    if store is None:
+        return None, False
+    from routilux.store import JobStore as Store  # noqa: PLC0415 - sqlite3 only for flows that have one
+
+    if isinstance(store, Store):
+        return store, False
+    if isinstance(store, str | Path):
+        return Store(store), True
+    raise TypeError(f"store must be a JobStore, a path or None, not {store!r}")
 
 
 def _count(name: str, count: object) -> int:

@@ -72,9 +72,6 @@ class Kept:
 
 def kept_of(account: JobAccount) -> Kept:
     """What a job would have to take with it, as it stands; consistent while it is held still."""
-    left_ns = account.left_ns
-    if account.deadline is not None:
-        left_ns = max(0, account.deadline.deadline_ns - account.engine.clock())
     return Kept(
         pending_of(account, with_running=True),
         [
@@ -82,9 +79,17 @@ def kept_of(account: JobAccount) -> Kept:
             for target, gathered in account.all_gathered().items()
         ],
         "sequential" if account.sequential else "concurrent",
-        None if left_ns is None else left_ns / 1e9,
+        time_left(account),
         account.job.next_number,
     )
+
+
+def time_left(account: JobAccount) -> float | None:
+    """Seconds until a job is failed; None if it has no limit."""
+    deadline, left_ns = account.deadline, account.left_ns
+    if deadline is not None:
+        left_ns = max(0, deadline.deadline_ns - account.engine.clock())
+    return None if left_ns is None else left_ns / 1e9
 
 
 def pending_of(account: JobAccount, *, with_running: bool = False) -> list[PendingTask]:
@@ -174,10 +179,10 @@ def describe(job: JobState, kept: Kept) -> dict[str, Any]:
     """The document of a job that has ``kept`` outstanding."""
     place = f"job {job.job_id!r}"
     return {
-        **describe_state(job),
-        "execution_strategy": kept.strategy,
-        "time_left": kept.time_left,
+        **describe_brief(job, kept.strategy, kept.time_left),
         "next_number": kept.next_number,
+        "events_emitted": job.events_emitted,
+        "figures": {rid: {name: getattr(f, name) for name in COUNTS} for rid, f in job.figures().items()},
         "pending": [task_to_data(task, f"{place}, outstanding for routine {task.routine_id!r}") for task in kept.pending],
         "gathered": [
             {
@@ -191,8 +196,8 @@ def describe(job: JobState, kept: Kept) -> dict[str, Any]:
     }
 
 
-def describe_state(job: JobState) -> dict[str, Any]:
-    """What there is to a job beside its activations and its history."""
+def describe_brief(job: JobState, strategy: str, time_left: float | None) -> dict[str, Any]:
+    """What there is to a job beside its activations and what is counted of them."""
     place = f"job {job.job_id!r}"
     return {
         "format": FORMAT,
@@ -201,12 +206,12 @@ def describe_state(job: JobState) -> dict[str, Any]:
         "job_id": job.job_id,
         "status": job.status,
         "history_limit": job.history_limit,
+        "execution_strategy": strategy,
+        "time_left": time_left,
         "created_at": job.created_at.isoformat(),
         "current_routine_id": job.current_routine_id,
         "error": _error_to_data(job.error),
         "routines": {rid: to_plain(note, f"{place}, routine {rid!r}") for rid, note in job.routine_notes().items()},
-        "figures": {rid: {name: getattr(f, name) for name in COUNTS} for rid, f in job.figures().items()},
-        "events_emitted": job.events_emitted,
         "shared_data": to_plain(job.shared_snapshot(), f"{place}, shared_data"),
         "shared_log": to_plain(job.get_shared_log(), f"{place}, shared_log"),
         "pause_points": to_plain(job.pause_points, f"{place}, pause_points"),

@@ -141,6 +141,8 @@ class JobState:
         self._account: JobAccount | None = None
         self._kept: Kept | None = None
         self._emitted_before = 0
+        # Differs from what it was when anything has changed that a record of the job holds.
+        self.changes = 0
         self._entries = 1
 
     @property
@@ -481,6 +483,7 @@ class JobState:
         return self
 
     def _touch(self) -> None:
+        self.changes += 1
         self._journal.touch(self._clock.monotonic_ns())
 
     @staticmethod

@@ -219,6 +219,11 @@ class Engine(Dispatcher):
             if self.crew.pool is not None:
                 self.crew.pool.resize(max_workers)
 
+    def is_live(self, job_id: str) -> bool:
+        """Whether a job of that id is under way here."""
+        with self._lock:
+            return job_id in self._live
+
     # Stopping and going on
 
     def pause(self, account: JobAccount, reason: str, checkpoint: Any) -> bool:

@@ -86,10 +86,11 @@ class Dispatcher:
             QueueFullError: It is; nothing is queued then.
         """
         if account.watched:
-            self._make_room(outlet, forced)
+            self._emit_watched(account, outlet, values, forced)
+            return
         first = (next(account.numbers), self.clock(), account, outlet.first, values, 1)
         account.write(first)
-        if outlet.single and not account.watched:
+        if outlet.single:
             point = self.point
             if point is not None:
                 point("emit")
@@ -101,26 +102,38 @@ class Dispatcher:
             else:
                 account.lane.submit_one(first)
             return
+        self.enqueue(account, self._fan_out(outlet, first))
+
+    def _fan_out(self, outlet: Outlet, first: Item) -> list[Item]:
+        """One activation for each delivery; the first has the event's own number."""
+        account = first[2]
         items = [first] if outlet.deliveries else []
         for each in outlet.deliveries[1:]:
-            items.append((next(account.numbers), first[1], account, each, values, 1))
+            items.append((next(account.numbers), first[1], account, each, first[4], 1))
             next(account.journal.repeats)
-        if account.watched:
-            self._tell_emit(account, outlet, values, items)
-        self.enqueue(account, items)
+        return items
 
-    def _make_room(self, outlet: Outlet, forced: bool) -> None:
-        if self.bound is not None and outlet.deliveries:
-            (self.bound.force if forced else self.bound.reserve)(len(outlet.deliveries))
-
-    def _tell_emit(self, account: JobAccount, outlet: Outlet, values: tuple[Any, ...], items: list[Item]) -> None:
+    def _emit_watched(self, account: JobAccount, outlet: Outlet, values: tuple[Any, ...], forced: bool) -> None:
+        """`emit` for a job that somebody watches: room is made, it is recorded, instruments are told."""
+        count = len(outlet.deliveries)
+        if self.bound is not None and count:
+            (self.bound.force if forced else self.bound.reserve)(count)
+        first = (next(account.numbers), self.clock(), account, outlet.first, values, 1)
+        items: Sequence[Item] = self._fan_out(outlet, first)
+        ready = items
         if account.ledger is not None:
-            account.ledger.emitted(context.current(), items)
+            try:
+                ready = account.ledger.emitted(context.current(), items)
+            except BaseException:
+                self._give_room(count)
+                raise
+        account.write(first)
         if account.hooks is not None:
             source, event = outlet.first.source, outlet.first.event
-            account.hooks.call("emit", account.job, source, event, outlet.first.emitted(values), len(items))
+            account.hooks.call("emit", account.job, source, event, outlet.first.emitted(values), count)
             for item in items:
                 account.hooks.call("activation_queue", make_activation(item))
+        self.enqueue(account, ready)
 
     def enqueue(self, account: JobAccount, items: Sequence[Item]) -> None:
         """Put activations on the books, and before the workers unless the gate says otherwise."""
@@ -162,10 +175,20 @@ class Dispatcher:
     def merged(self, item: Item) -> Item:
         """Merge what the activation brings with what its slot has gathered; it carries that from now on."""
         ticket, emitted_ns, account, delivery, values, attempt = item
-        gathered = account.gathered(delivery.target)
-        data = gathered.merge(delivery.target.slot.merge_strategy, delivery.data(values))
-        onward = delivery.target.delivery(tuple(data), merged=True)
-        account.running[ticket] = item = (ticket, emitted_ns, account, onward, tuple(data.values()), attempt)
+        target, ledger = delivery.target, account.ledger
+
+        def carrying(data: dict[str, Any]) -> Item:
+            onward = target.delivery(tuple(data), merged=True)
+            return (ticket, emitted_ns, account, onward, tuple(data.values()), attempt)
+
+        def record(data: dict[str, Any]) -> None:
+            if ledger is not None:
+                ledger.merged(carrying(data), data)
+
+        data = account.gathered(target).merge(
+            target.slot.merge_strategy, delivery.data(values), None if ledger is None else record
+        )
+        account.running[ticket] = item = carrying(data)
         return item
 
     def admit(self, item: Item) -> bool:
@@ -221,11 +244,12 @@ class Dispatcher:
         ended = self.clock()
         account = item[2]
         name = "late" if account.expired else name or status
-        end = (None, item, ended, ended - began, name, None if error is None else words(error), status)
+        said = None if error is None else words(error)
+        end = (None, item, ended, ended - began, name, said, status)
         journal = account.journal
         if account.watched:
             if account.ledger is not None:
-                account.ledger.ended(item, name)
+                self._record(account, account.ledger.ended(item, name, ended - began, said))
             if account.hooks is not None:
                 account.hooks.call("activation_end", make_activation(item), name, error)
         journal.write(end)
@@ -238,6 +262,14 @@ class Dispatcher:
         if not item[3].plain:
             self.end_turn(item[3].target)
         self._after_end(account)
+
+    def _record(self, account: JobAccount, ready: Sequence[Item]) -> None:
+        """Queue what waited for an end to be recorded; fail the job if that could not be done."""
+        fault = None if account.ledger is None else account.ledger.fault
+        if fault is not None:
+            self.close(account, "failed", fault)
+        if ready:
+            self.enqueue(account, ready)
 
     def _after_end(self, account: JobAccount) -> None:
         if account.watchers:
@@ -281,8 +313,7 @@ class Dispatcher:
                 timer = None if account.gate == HELD else self.timers.call_at(due, self._retry_due, again)
                 account.delayed[again[0]] = Delayed(again, due, timer)
                 account.count_retry_locked(handler)
-                if account.ledger is not None:
-                    account.ledger.retried(again, due - ended)
+                ready = () if account.ledger is None else account.ledger.retried(again, due - ended)
                 # Before the lock is let go, so that no row of the next attempt can stand above this one.
                 end = (None, item, ended, ended - began, "retry", words(error), "retry")
                 account.journal.write(end)
@@ -292,6 +323,8 @@ class Dispatcher:
             error.add_note(f"it was not tried again: {no_thread}")
             self.close(account, "failed", error)
             return False
+        if account.ledger is not None:
+            self._record(account, ready)
         if len(account.journal.unsummed) >= BATCH:
             account.journal.relieve()
         handler._last_retry_count = attempt  # noqa: SLF001 - a mirror that nothing decides by

@@ -7,35 +7,52 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from routilux.engine.activation import Item
+    from routilux.exceptions import RoutiluxError
 
 __all__ = ["Ledger"]
 
 
 class Ledger(ABC):
-    """The durable record of one job. Calls come from whichever thread the thing happens in, often at the same time."""
+    """The durable record of one job. Calls come from whichever thread the thing happens in, often at the same time.
+
+    Attributes:
+        fault: Why nothing is recorded any more; the job fails with it when the engine next looks.
+    """
+
+    fault: RoutiluxError | None
 
     @abstractmethod
     def began(self, items: Sequence[Item]) -> None:
         """The job begins, or is taken up again, with these activations outstanding."""
 
     @abstractmethod
-    def emitted(self, parent: Item | None, items: Sequence[Item]) -> None:
+    def emitted(self, parent: Item | None, items: Sequence[Item]) -> Sequence[Item]:
         """``parent``'s handler has emitted these activations; None: they come from outside any handler.
 
-        Called before they are queued.
+        Returns those that may be queued now; the others are returned when ``parent``'s attempt has ended.
         """
 
     @abstractmethod
-    def ended(self, item: Item, outcome: str) -> None:
-        """An activation's handler has ended for good; called before it leaves the books."""
+    def merged(self, item: Item, gathered: dict[str, Any]) -> None:
+        """An activation, as it is now, has its part in what its slot has gathered; called with that locked."""
 
     @abstractmethod
-    def retried(self, again: Item, delay_ns: int) -> None:
-        """An attempt has failed, and ``again`` is due after so many nanoseconds; called with the account locked."""
+    def ended(self, item: Item, outcome: str, duration_ns: int, error: str | None) -> Sequence[Item]:
+        """An activation's handler has ended for good; called before it leaves the books.
+
+        Returns activations that may be queued now.
+        """
+
+    @abstractmethod
+    def retried(self, again: Item, delay_ns: int) -> Sequence[Item]:
+        """An attempt has failed, and ``again`` is due after so many nanoseconds; called with the account locked.
+
+        Returns activations that may be queued now.
+        """
 
     @abstractmethod
     def dropped(self, items: Sequence[Item]) -> None:
