@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from routilux.engine.activation import Activation
     from routilux.job_state import JobState
+    from routilux.runtime import EventLoop
 
 __all__ = ["LONGEST_WAIT", "Instrument", "Lock", "Runtime", "Scheduler", "Thread", "Workers"]
 
@@ -93,6 +94,14 @@ class Runtime(ABC):
     @abstractmethod
     def thread_name(self) -> str:
         """The name of the calling thread."""
+
+    @abstractmethod
+    def new_event_loop(self) -> EventLoop:
+        """Make an asyncio event loop for a thread of this runtime; whoever asks closes it.
+
+        Raises:
+            OSError: The system has no more files to give.
+        """
 
     @abstractmethod
     def new_id(self, prefix: str) -> str:

@@ -1,7 +1,8 @@
 """The production runtime: operating-system threads and clocks.
 
-This is the only production module that imports ``threading`` or ``time``. It knows nothing of flows or jobs. A
-simulator makes itself ambient with `set_ambient`; a flow asks `current` when it first executes.
+This is the only production module that imports ``threading`` or ``time``, and ``asyncio`` when somebody wants an event
+loop. It knows nothing of flows or jobs. A simulator makes itself ambient with `set_ambient`; a flow asks `current` when
+it first executes.
 """
 
 from __future__ import annotations
@@ -13,10 +14,19 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
 from routilux.abc import Lock, Runtime, Thread
 
-__all__ = ["OsRuntime", "current", "set_ambient"]
+if TYPE_CHECKING:
+    import asyncio
+
+    EventLoop: TypeAlias = asyncio.AbstractEventLoop
+
+__all__ = ["OsRuntime", "current", "finish_loop", "running_loop", "set_ambient"]
+
+CANCELLATIONS = 10
+"""How many times an event loop that ends cancels what its tasks have started since: some never stop starting more."""
 
 
 class OsRuntime(Runtime):
@@ -47,6 +57,12 @@ class OsRuntime(Runtime):
     def thread_name(self) -> str:
         """The name of the calling thread."""
         return threading.current_thread().name
+
+    def new_event_loop(self) -> EventLoop:
+        """Make a loop of the kind that asyncio's policy says."""
+        import asyncio  # noqa: PLC0415 - costs more than routilux does, and few flows need it
+
+        return asyncio.new_event_loop()
 
     def new_id(self, prefix: str) -> str:
         """Make an identifier of the prefix, the process's random part and a counter."""
@@ -94,3 +110,44 @@ def set_ambient(find: Callable[[], Runtime | None] | None) -> Callable[[], Runti
     global _ambient
     previous, _ambient = _ambient, find
     return previous
+
+
+def running_loop() -> EventLoop | None:
+    """Return the event loop that the calling code runs in, or None."""
+    import asyncio  # noqa: PLC0415 - see OsRuntime.new_event_loop
+
+    # The one that does not raise: it is asked on every call, mostly outside.
+    return asyncio._get_running_loop()  # noqa: SLF001 - exported, for those who implement loops
+
+
+def finish_loop(loop: EventLoop) -> None:
+    """Bring a stopped event loop to its end.
+
+    The tasks left in it are cancelled and awaited, its asynchronous generators and executor shut down, and the loop is
+    closed. What a task raises on being cancelled goes to the loop's exception handler.
+    """
+    import asyncio  # noqa: PLC0415 - see OsRuntime.new_event_loop
+
+    try:
+        for _ in range(CANCELLATIONS):
+            if tasks := asyncio.all_tasks(loop):
+                loop.run_until_complete(_cancel(loop, tasks))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(loop.shutdown_default_executor())
+            if not asyncio.all_tasks(loop):
+                return
+    finally:
+        loop.close()
+
+
+async def _cancel(loop: EventLoop, tasks: set[asyncio.Task[object]]) -> None:
+    import asyncio  # noqa: PLC0415 - see OsRuntime.new_event_loop
+
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    for task in tasks:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            loop.call_exception_handler(
+                {"message": "a task failed as its loop ended", "exception": error, "task": task}
+            )

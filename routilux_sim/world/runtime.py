@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from routilux.abc import Lock as LockProtocol
 from routilux.abc import Runtime, Thread
 from routilux_sim.kernel.core import Kernel, here
 from routilux_sim.world.sync import Lock
 from routilux_sim.world.threads import spawn_thread
+
+if TYPE_CHECKING:
+    from routilux.runtime import EventLoop
 
 __all__ = ["SimRuntime"]
 
@@ -48,6 +52,10 @@ class SimRuntime(Runtime):
         """The name of the current task."""
         task = self._kernel.current
         return task.name if task is not None else "driver"
+
+    def new_event_loop(self) -> EventLoop:
+        """Not simulated."""
+        raise NotImplementedError
 
     def new_id(self, prefix: str) -> str:
         """Count: identifiers are the same in every execution of one schedule."""

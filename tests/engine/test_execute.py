@@ -291,6 +291,9 @@ class NoTimers(Runtime):
     def new_id(self, prefix):
         return self._inner.new_id(prefix)
 
+    def new_event_loop(self):
+        return self._inner.new_event_loop()
+
     def at_exit(self, callback):
         self._inner.at_exit(callback)
 
