@@ -14,6 +14,7 @@ import pytest
 from routilux import runtime
 from routilux.abc import Runtime
 from routilux.schedulers.event_loop import BATCH, LoopThread
+from routilux_sim import explore
 
 PATIENCE = 2.0
 """Real seconds for what takes microseconds."""
@@ -319,3 +320,21 @@ def test_posts_from_many_threads_all_run(thread):
     for k in range(4):
         assert [n for poster, n in seen if poster == k] == list(range(1000))
     assert len(seen) == 4000
+
+
+def test_no_post_is_lost_however_the_first_ones_meet():
+    """Threads that post while the loop's thread is being started, or ends, all have their callbacks called."""
+
+    def program():
+        loop_thread = LoopThread(runtime.current(), "loop")
+        called = []
+        posters = [threading.Thread(target=loop_thread.post, args=(called.append, n)) for n in range(4)]
+        for poster in posters:
+            poster.start()
+        for poster in posters:
+            poster.join()
+        loop_thread.close()
+        assert loop_thread.join(5.0)
+        assert sorted(called) == [0, 1, 2, 3]
+
+    explore(program, schedules=2000).raise_if_failed()
