@@ -55,7 +55,7 @@ def _bars(axes: Any, report: Report) -> None:
     """Draw a group of bars a case, each from the yardstick's 1 up or down, and a mark at each of our goals."""
     contenders = [name for name in report.contenders if name != YARDSTICK]
     colours = _colours(contenders)
-    width = 0.8 / len(contenders)
+    width = min(0.2, 0.8 / len(contenders))
     for place, name in enumerate(contenders):
         offset = (place - (len(contenders) - 1) / 2) * width
         for at, case in enumerate(report.cases):
@@ -95,6 +95,7 @@ def _dress(axes: Any, report: Report) -> None:
     axes.set_yscale("log")
     axes.margins(y=0.1)
     low, high = axes.get_ylim()
+    axes.set_ylim(top=max(high, 1.5))
     axes.set_yticks([tick for tick in TICKS if low <= tick <= high], minor=False)
     axes.set_yticks([], minor=True)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
