@@ -125,7 +125,7 @@ class Pypeln(Contender):
         self._thread.run(self._thread.map(nothing, range(count), workers=WORKERS))
 
     def fan_out(self, rounds: int) -> None:
-        stage = self._thread.flat_map(lambda value: (value,) * 3, range(rounds))
+        stage = self._thread.flat_map(lambda value: (nothing(value),) * 3, range(rounds))
         for _ in range(4):
             stage = self._thread.map(nothing, stage)
         self._thread.run(stage)
