@@ -36,9 +36,12 @@ SWITCH_INTERVAL = 1e-5
 PATIENCE = 60.0
 """Seconds until a job that has not ended is stuck."""
 
-FLAT_RSS, FLAT_BLOCKS = 0.25, 0.01
-"""Growth allowed from the first fifth to the end, as fractions: of resident memory, which goes up and down with how an
-allocator's pages happen to be filled, and of the interpreter's live blocks, which are counted exactly."""
+FLAT_MEGABYTES = 24
+"""Growth of resident memory allowed from the first fifth to the end: what a crowd may have queued at once, since memory
+once used is given back by whole pages only. A leak of thirty bytes an activation is more."""
+
+FLAT_BLOCKS = 0.01
+"""Growth of the number of live blocks allowed, as a fraction; the interpreter counts them exactly."""
 
 RETRY_EVERY, FAIL_EVERY = 5, 3
 ENDS = ("completed", "failed", "error_continued", "skipped")
@@ -273,7 +276,7 @@ class Memory(NamedTuple):
         """
         grown = later.blocks > self.blocks * (1 + FLAT_BLOCKS)
         if self.resident is not None and later.resident is not None:
-            grown = grown or later.resident > self.resident * (1 + FLAT_RSS)
+            grown = grown or later.resident > self.resident + FLAT_MEGABYTES
         if grown:
             raise Faulty(f"memory grew from {self} after the first fifth to {later} at the end")
 

@@ -203,6 +203,6 @@ def test_memory_that_has_grown_is_a_finding():
     """By more than the growth allowed, of either kind; less is none."""
     before = soak.Memory(50.0, 50_000)
     before.check(soak.Memory(60.0, 50_400))
-    for later in (soak.Memory(70.0, 50_000), soak.Memory(50.0, 51_000), soak.Memory(None, 51_000)):
+    for later in (soak.Memory(75.0, 50_000), soak.Memory(50.0, 51_000), soak.Memory(None, 51_000)):
         with pytest.raises(soak.Faulty, match="memory grew"):
             before.check(later)
