@@ -66,16 +66,16 @@ def _bars(axes: Any, report: Report) -> None:
 
 
 def _bar(axes: Any, at: float, width: float, ratio: float | None, colour: str, bold: bool) -> None:
-    """Draw one bar with its ratio at its end; a dash for who has not done the case."""
+    """Draw one bar with its ratio above it; a dash for who has not done the case."""
     height = ratio or 1
     axes.bar(at, height - 1, width, bottom=1, color=colour)
     axes.annotate(
         "–" if ratio is None else f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}",
-        (at, height),
-        xytext=(0, -4 if height < 1 else 3),
+        (at, max(height, 1)),
+        xytext=(0, 3),
         textcoords="offset points",
         ha="center",
-        va="top" if height < 1 else "bottom",
+        va="bottom",
         fontsize=9,
         fontweight="bold" if bold else "normal",
     )
