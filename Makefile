@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint format scenario bench bench-short clean
+.PHONY: help demo test lint format scenario bench bench-peers bench-short soak clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -35,12 +35,24 @@ scenario: $(BIN)/.ready ## run the demo's scenario
 	@$(BIN)/routilux-sim run scenarios/concurrent_flow_demo.toml
 
 bench: $(BIN)/.ready ## all benchmarks, with ratios
-	@$(BIN)/python benchmarks/engine.py
+	@$(BIN)/python -m benchmarks.engine $(ARGS)
 	@$(BIN)/python benchmarks/simulator.py
 
-bench-short: $(BIN)/.ready ## the same, once over lightly
-	@$(BIN)/python benchmarks/engine.py --short
+$(BIN)/.peers: $(BIN)/.ready
+	@echo "installing the benchmark's peers into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@touch $@
+
+bench-peers: $(BIN)/.peers ## install the peers and matplotlib, run the engine's benchmark beside them, and plot it
+	@$(BIN)/python -m benchmarks.engine $(ARGS)
+
+bench-short: $(BIN)/.ready ## the same, once over lightly, and a short soak
+	@$(BIN)/python -m benchmarks.engine --short
 	@$(BIN)/python benchmarks/simulator.py --short
+	@$(BIN)/python -m benchmarks.soak --short
+
+soak: $(BIN)/.ready ## a million activations under every error strategy: none stuck, memory flat
+	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
 clean: ## remove what the other targets made
 	@rm -rf .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis .routilux_sim build dist
