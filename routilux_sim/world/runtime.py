@@ -47,7 +47,10 @@ class SimRuntime(Runtime):
 
     def start_thread(self, target: Callable[[], None], name: str) -> Thread:
         """Start a simulated daemon thread."""
-        return spawn_thread(self._kernel, target, name)
+        thread = spawn_thread(self._kernel, target, name)
+        # CPython's start() waits until the new thread has begun, which may then get far before start() returns.
+        self._kernel.point("started")
+        return thread
 
     def thread_name(self) -> str:
         """The name of the current task."""

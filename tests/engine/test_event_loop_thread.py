@@ -327,12 +327,19 @@ def test_no_post_is_lost_however_the_first_ones_meet():
 
     def program():
         loop_thread = LoopThread(runtime.current(), "loop")
-        called = []
-        posters = [threading.Thread(target=loop_thread.post, args=(called.append, n)) for n in range(4)]
+        called, done = [], threading.Event()
+
+        def call(n):
+            called.append(n)
+            if len(called) == 4:
+                done.set()
+
+        posters = [threading.Thread(target=loop_thread.post, args=(call, n)) for n in range(4)]
         for poster in posters:
             poster.start()
         for poster in posters:
             poster.join()
+        assert done.wait(5.0)
         loop_thread.close()
         assert loop_thread.join(5.0)
         assert sorted(called) == [0, 1, 2, 3]
