@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from routilux import runtime
 from routilux.builtin.base import BuiltinRoutine, Emits
-from routilux.builtin.options import Option, Options, choice, name, require
+from routilux.builtin.options import Option, Options, choice, label, require
 
 __all__ = ["TimeProvider"]
 
@@ -51,7 +51,7 @@ class TimeProvider(BuiltinRoutine):
     """
 
     options: ClassVar[Options] = {
-        "output_key": name("time"),
+        "output_key": label("time"),
         "format": Option("iso", "'iso', 'timestamp' or a strftime format with a '%' in it", _format),
         "timezone": Option(UTC, "'UTC', an offset such as '+02:00' or the name of a time zone", _timezone),
         "precision": choice("auto", "auto", "seconds", "milliseconds", "microseconds"),

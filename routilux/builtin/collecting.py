@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from routilux.builtin.base import BuiltinRoutine, Emits
-from routilux.builtin.options import Option, Options, flag, name, name_or_none, names, optional, whole
+from routilux.builtin.options import Option, Options, flag, label, label_or_none, names, optional, whole
 from routilux.builtin.transformations import transformation
 from routilux.exceptions import HandlerArgumentError, brief
 
@@ -36,9 +36,9 @@ class _Gatherer(BuiltinRoutine):
     """
 
     options: ClassVar[Options] = {
-        "key": name_or_none("item"),
-        "group_by": name_or_none(),
-        "total_key": name_or_none("total"),
+        "key": label_or_none("item"),
+        "group_by": label_or_none(),
+        "total_key": label_or_none("total"),
     }
 
     def _define_slots(self) -> None:
@@ -148,7 +148,7 @@ class Batcher(_Gatherer):
     options: ClassVar[Options] = {
         **_Gatherer.options,
         "size": whole(10, 1),
-        "flush_key": name("flush"),
+        "flush_key": label("flush"),
     }
     emits: ClassVar[Emits] = {"output": ("items", "count")}
 
@@ -199,7 +199,7 @@ class Aggregator(_Gatherer):
         **_Gatherer.options,
         "count": optional(whole(None, 1)),
         "required": optional(names()),
-        "order_by": name_or_none("index"),
+        "order_by": label_or_none("index"),
         "combine": optional(Option(None, "a function or the name of a transformation", transformation)),
         "repeat": flag(False),
     }

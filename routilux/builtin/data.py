@@ -12,12 +12,12 @@ from routilux.builtin.options import (
     Options,
     choice,
     flag,
+    label,
+    label_or_none,
     mapping,
-    name_or_none,
     names,
     optional,
     require,
-    text,
     whole,
 )
 from routilux.builtin.transformations import transformation
@@ -61,8 +61,8 @@ class DataTransformer(BuiltinRoutine):
     """
 
     options: ClassVar[Options] = {
-        "key": name_or_none("data"),
-        "output_key": name_or_none(),
+        "key": label_or_none("data"),
+        "output_key": label_or_none(),
         "defaults": mapping("a dictionary of values by field", lambda value: value),
         "rename": Option({}, "a dictionary of new names by old", _renamed),
         "fields": mapping("a dictionary of functions, names of transformations, or lists of them, by field", _steps),
@@ -156,10 +156,10 @@ class DataFlattener(BuiltinRoutine):
     """
 
     options: ClassVar[Options] = {
-        "key": name_or_none("data"),
-        "output_key": name_or_none(),
+        "key": label_or_none("data"),
+        "output_key": label_or_none(),
         "mode": choice("flatten", "flatten", "unflatten"),
-        "separator": text(".", empty=False),
+        "separator": label("."),
         "max_depth": optional(whole(None, 1)),
         "lists": flag(True),
         "max_items": whole(100_000, 1),

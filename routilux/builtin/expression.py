@@ -17,7 +17,7 @@ import ast
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
-from routilux.builtin.operators import BINARY, COMPARISONS, MAX_BITS, UNARY, Budget, check_plain, item_of, truth
+from routilux.builtin.operators import BINARY, COMPARISONS, UNARY, Budget, check_plain, item_of, truth
 from routilux.exceptions import RoutiluxError, brief
 
 __all__ = ["Expression", "ExpressionError"]
@@ -128,7 +128,7 @@ class _Compiler:
         try:
             body = ast.parse(text, mode="eval").body
         except SyntaxError as error:
-            raise ExpressionError(text, max(1, error.offset or 1), f"{error.msg}; {ALLOWED}") from None
+            raise ExpressionError(text, _column_of(error, text), f"{error.msg}; {ALLOWED}") from None
         except (ValueError, RecursionError, MemoryError, OverflowError) as error:
             raise ExpressionError(text, 1, f"cannot be read: {str(error) or type(error).__name__}; {ALLOWED}") from None
         count = sum(isinstance(node, ast.expr) for node in ast.walk(body))
@@ -173,8 +173,6 @@ class _Compiler:
         value = node.value
         if not (value is None or isinstance(value, bool | int | float | str | bytes)):
             self._refuse(node, f"{value!r} is not allowed; {ALLOWED}")
-        if isinstance(value, int) and value.bit_length() > MAX_BITS:
-            self._refuse(node, f"whole numbers of more than {MAX_BITS} bits are not allowed")
         return lambda _scope: value
 
     def name(self, node: ast.Name, _depth: int) -> Evaluate:
@@ -290,6 +288,12 @@ class _Compiler:
                 self._refuse(node, f"'**' is not allowed; {ALLOWED}")
             pairs.append((self.build(key, depth), self.build(value, depth)))
         return self.guarded(node, lambda scope: {_hashed(key(scope), scope): value(scope) for key, value in pairs})
+
+
+def _column_of(error: SyntaxError, text: str) -> int:
+    if not error.offset or not error.lineno:
+        return len(text) + 1  # where something is missing
+    return sum(map(len, text.splitlines(keepends=True)[: error.lineno - 1])) + error.offset
 
 
 def _is_singleton(node: ast.expr) -> bool:

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, ClassVar
 
 from routilux.builtin.base import BuiltinRoutine, Emits
-from routilux.builtin.options import Option, Options, choice, flag, name, name_or_none, optional, plain, require
+from routilux.builtin.options import Option, Options, choice, flag, label, label_or_none, optional, plain, require
 from routilux.builtin.paths import MISSING, find, split_path
 from routilux.exceptions import RoutiluxError, brief
 
@@ -141,13 +141,13 @@ class ResultExtractor(BuiltinRoutine):
     """
 
     options: ClassVar[Options] = {
-        "key": name_or_none("text"),
-        "output_key": name("result"),
+        "key": label_or_none("text"),
+        "output_key": label("result"),
         "method": choice("json", "json", "pairs", "code", "regex", "path"),
         "pattern": optional(Option(None, "a regular expression", _pattern)),
         "group": optional(Option(None, "the number or the name of a group", _group)),
         "path": optional(Option(None, "a dotted path", _path)),
-        "language": name_or_none(),
+        "language": label_or_none(),
         "all": flag(False),
         "missing": choice("error", "error", "default", "event"),
         "default": plain(),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from routilux.builtin.base import BuiltinRoutine, Emits
-from routilux.builtin.options import Option, Options, expression, flag, name, name_or_none, optional, whole
+from routilux.builtin.options import Option, Options, expression, flag, label, label_or_none, optional, whole
 from routilux.builtin.transformations import transformation
 
 __all__ = ["Mapper", "Splitter"]
@@ -30,10 +30,10 @@ class Splitter(BuiltinRoutine):
     """
 
     options: ClassVar[Options] = {
-        "key": name("items"),
-        "output_key": name("item"),
+        "key": label("items"),
+        "output_key": label("item"),
         "batch_size": whole(1, 1),
-        "separator": name_or_none(),
+        "separator": label_or_none(),
     }
     emits: ClassVar[Emits] = {"output": ("item", "index", "total"), "done": ("total", "count")}
 
@@ -73,8 +73,8 @@ class Mapper(BuiltinRoutine):
     """
 
     options: ClassVar[Options] = {
-        "key": name("item"),
-        "output_key": name_or_none(),
+        "key": label("item"),
+        "output_key": label_or_none(),
         "function": optional(Option(None, "a function or the name of a transformation", transformation)),
         "expression": expression(),
         "each": flag(False),

@@ -19,9 +19,9 @@ __all__ = [
     "condition",
     "expression",
     "flag",
+    "label",
+    "label_or_none",
     "mapping",
-    "name",
-    "name_or_none",
     "names",
     "optional",
     "plain",
@@ -114,7 +114,7 @@ def text(default: str) -> Option:
     return Option(default, "a string", prepare)
 
 
-def name(default: str | None) -> Option:
+def label(default: str | None) -> Option:
     """A string that is not empty."""
 
     def prepare(value: Any) -> Any:
@@ -124,9 +124,9 @@ def name(default: str | None) -> Option:
     return Option(default, "a string that is not empty", prepare)
 
 
-def name_or_none(default: str | None = None) -> Option:
+def label_or_none(default: str | None = None) -> Option:
     """A string that is not empty, or None."""
-    return optional(name(None))._replace(default=default)
+    return optional(label(None))._replace(default=default)
 
 
 def flag(default: bool) -> Option:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 from routilux.builtin.base import BuiltinRoutine, Emits
-from routilux.builtin.options import Option, Options, choice, name, name_or_none, optional, whole
+from routilux.builtin.options import Option, Options, choice, label, label_or_none, optional, whole
 from routilux.builtin.paths import MISSING, find, split_path
 from routilux.exceptions import UnknownNameError
 
@@ -96,8 +96,8 @@ class TextRenderer(BuiltinRoutine):
     """
 
     options: ClassVar[Options] = {
-        "key": name_or_none(),
-        "output_key": name("text"),
+        "key": label_or_none(),
+        "output_key": label("text"),
         "template": optional(Option(None, "a template", _template)),
         "style": choice("text", "text", "markdown", "json"),
         "indent": whole(2, 0),

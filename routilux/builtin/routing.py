@@ -13,8 +13,8 @@ from routilux.builtin.options import (
     choice,
     condition,
     flag,
-    name,
-    name_or_none,
+    label,
+    label_or_none,
     prepare_condition,
     require,
 )
@@ -61,7 +61,7 @@ class ConditionalRouter(BuiltinRoutine):
     options: ClassVar[Options] = {
         "routes": Option([], "a list of pairs of name and condition (a function or an expression)", _routes),
         "mode": choice("first", "first", "all"),
-        "default": name_or_none("default"),
+        "default": label_or_none("default"),
         "on_error": choice("raise", "raise", "no_match"),
     }
     emits: ClassVar[Emits] = {"default": ()}
@@ -129,7 +129,7 @@ class Filter(BuiltinRoutine):
     """
 
     options: ClassVar[Options] = {
-        "key": name("items"),
+        "key": label("items"),
         "condition": condition(),
         "each": flag(False),
         "on_error": choice("raise", "raise", "reject"),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from routilux.builtin.base import BuiltinRoutine, Emits
-from routilux.builtin.options import Options, choice, flag, name, name_or_none, text, whole
+from routilux.builtin.options import Options, choice, flag, label, label_or_none, text, whole
 from routilux.exceptions import brief
 
 __all__ = ["TextClipper"]
@@ -102,8 +102,8 @@ class TextClipper(BuiltinRoutine):
     """
 
     options: ClassVar[Options] = {
-        "key": name("text"),
-        "output_key": name_or_none(),
+        "key": label("text"),
+        "output_key": label_or_none(),
         "max_length": whole(100, 0),
         "unit": choice("characters", *UNITS),
         "keep": choice("head", *LAYOUTS),

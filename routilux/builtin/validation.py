@@ -8,7 +8,7 @@ from math import isnan
 from typing import Any, ClassVar, NamedTuple
 
 from routilux.builtin.base import BuiltinRoutine, Emits
-from routilux.builtin.options import Options, flag, mapping, name_or_none, prepare_condition, require
+from routilux.builtin.options import Options, flag, label_or_none, mapping, prepare_condition, require
 from routilux.exceptions import brief
 
 __all__ = ["DataValidator"]
@@ -197,7 +197,7 @@ class DataValidator(BuiltinRoutine):
     """
 
     options: ClassVar[Options] = {
-        "key": name_or_none("data"),
+        "key": label_or_none("data"),
         "rules": mapping("a dictionary of rules by field", _prepared),
         "strict": flag(False),
     }
