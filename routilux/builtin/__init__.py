@@ -22,9 +22,10 @@ Filter              accepted, rejected        –, or items → items    conditi
 Mapper              output                    item → item            function, expression, each; or map_item()
 Splitter            output (one an item),     items → item, index,   batch_size, separator
                     done                      total
-Batcher             output                    item → items, count    size, group_by, total_key, flush_key
+Batcher             output                    item → items, count    size, group_by, total_key, skipped_key,
+                                                                     flush_key
 Aggregator          output, late              item → items, count,   count, required, order_by, combine, repeat,
-                                              result                 group_by, total_key
+                                              result                 group_by, total_key, skipped_key
 ResultExtractor     output, missing           text → result          method, pattern, group, path, language, all,
                                                                      missing, default
 TimeProvider        output                    – → time               format, timezone, precision

@@ -39,6 +39,7 @@ class _Gatherer(BuiltinRoutine):
         "key": label_or_none("item"),
         "group_by": label_or_none(),
         "total_key": label_or_none("total"),
+        "skipped_key": label("skipped"),
     }
 
     def _define_slots(self) -> None:
@@ -97,9 +98,12 @@ class _Gatherer(BuiltinRoutine):
     def _total_name(self) -> str:
         return f"{type(self).__name__}: {self.setting('total_key')!r}"
 
-    def item_in(self, event: Mapping[str, Any], marks: tuple[str, ...]) -> tuple[Any, ...]:
-        """The event's item, or none for an event that only carries one of the ``marks``."""
-        key = self.setting("key")
+    def item_in(self, event: Mapping[str, Any], *marks: str) -> tuple[Any, ...]:
+        """The event's item, or none for one that is skipped or carries only one of the marks, such as ``total``."""
+        key, skipped = self.setting("key"), self.setting("skipped_key")
+        marks = (*marks, self.setting("total_key"))
+        if skipped in event:
+            return ()
         if key is None:
             rest = {name: value for name, value in event.items() if name not in marks}
             only_group = rest.keys() <= {self.setting("group_by")}
@@ -109,6 +113,10 @@ class _Gatherer(BuiltinRoutine):
                 return ()
             raise HandlerArgumentError(type(self).__name__, [key], event)
         return (event[key],)
+
+    def arrived_in(self, event: Mapping[str, Any], item: tuple[Any, ...]) -> int:
+        """How many items the event counts for: one that is skipped has arrived as well."""
+        return 1 if item or self.setting("skipped_key") in event else 0
 
 
 # A pile: items in order, cheap to put one on without changing the pile that was
@@ -143,6 +151,9 @@ class Batcher(_Gatherer):
         group_by: Name of the data by whose value (a string or whole number) items are batched apart; ``output`` carries
             it too. Give it where one job batches several lists. None: all together.
         total_key, flush_key: See above; ``total`` and ``flush``. None for ``total_key``: no such thing.
+        skipped_key: An event that has data of this name counts as an item that has arrived, and adds none; ``skipped``.
+            So what a Filter rejects on the way does not leave the others waiting:
+            ``connect("filter", "rejected", "batcher", "input", {"item": "skipped"})``.
     """
 
     options: ClassVar[Options] = {
@@ -155,10 +166,11 @@ class Batcher(_Gatherer):
     def advance(self, state: State, event: dict[str, Any]) -> tuple[State, Ready]:
         """Put the event's item on the batch, and see whether that completes it."""
         total = self.total_in(event, state.get("total"))
-        item = self.item_in(event, (self.setting("total_key"), self.setting("flush_key")))
-        pile, count, seen = state.get("pile", ()), state.get("count", 0), state.get("seen", 0)
+        item = self.item_in(event, self.setting("flush_key"))
+        pile, count = state.get("pile", ()), state.get("count", 0)
+        seen = state.get("seen", 0) + self.arrived_in(event, item)
         if item:
-            pile, count, seen = _put(pile, *item), count + 1, seen + 1
+            pile, count = _put(pile, *item), count + 1
         flushed = state.get("flushed", False) or bool(event.get(self.setting("flush_key")))
         ended = flushed if total is None else seen >= total
         ready: Ready = None
@@ -192,7 +204,7 @@ class Aggregator(_Gatherer):
         repeat: How often: False, or True with ``count`` or ``required``.
         group_by: Name of the data by whose value (a string or whole number) events are gathered apart; ``output``
             carries it too. None: all together.
-        total_key: ``total``.
+        total_key, skipped_key: As for a Batcher; ``total`` and ``skipped``.
     """
 
     options: ClassVar[Options] = {
@@ -219,7 +231,7 @@ class Aggregator(_Gatherer):
         required = self.setting("required")
         if required is not None:
             return self._join(state, event, required)
-        item = self.item_in(event, (self.setting("total_key"),))
+        item = self.item_in(event)
         if state.get("over"):
             return state, ("late", event) if item else None
         return self._count(state, event, item)
@@ -236,10 +248,9 @@ class Aggregator(_Gatherer):
         wanted = self.setting("count")
         if wanted is None:
             wanted = self.total_in(event, state.get("total"))
-        pile, seen = state.get("pile", ()), state.get("seen", 0)
+        pile, seen = state.get("pile", ()), state.get("seen", 0) + self.arrived_in(event, item)
         if item:
-            order = event.get(self.setting("order_by"))
-            pile, seen = _put(pile, (order, *item)), seen + 1
+            pile = _put(pile, (event.get(self.setting("order_by")), *item))
         if wanted is not None and seen >= wanted:
             return self._after(), ("output", self._whole(_items(pile)))
         return {"pile": pile, "seen": seen, "total": wanted}, None

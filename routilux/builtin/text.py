@@ -158,7 +158,9 @@ def _without_broken_words(value: str, start: int, end: int) -> str:
         piece = piece.rsplit(None, 1)[0]
     if _is_within_word(value, start):
         piece = piece.split(None, 1)[-1]
-    return piece
+    # No space between what is kept and the ellipsis.
+    piece = piece.rstrip() if end < len(value) else piece
+    return piece.lstrip() if start > 0 else piece
 
 
 def _is_within_word(value: str, position: int) -> bool:

@@ -54,6 +54,7 @@ class _Rules(NamedTuple):
 
 
 def _type_names(value: Any) -> tuple[str, ...]:
+    require(isinstance(value, str | list | tuple), "type must be a name or a list of names")
     found = (value,) if isinstance(value, str) else tuple(value)
     for name in found:
         require(isinstance(name, str) and name in TYPES, f"type {brief(name)} is not one of {', '.join(TYPES)}")
@@ -150,6 +151,7 @@ def _prepared(value: Any, depth: int = 0) -> _Rules:
     for name in value:
         known = (*OTHER_RULES, *TESTS)
         require(name in known, f"unknown rule {brief(name)}; there are: {', '.join(known)}")
+    tests = tuple((name, _made(name, value[name])) for name in TESTS if name in value)
     for low, high in (("min", "max"), ("min_length", "max_length")):
         if low in value and high in value:
             require(value[low] <= value[high], f"{low} {value[low]} is above {high} {value[high]}")
@@ -161,7 +163,7 @@ def _prepared(value: Any, depth: int = 0) -> _Rules:
         required=value.get("required", False),
         nullable=value.get("nullable", False),
         types=_type_names(value.get("type", "any")),
-        tests=tuple((name, _made(name, value[name])) for name in TESTS if name in value),
+        tests=tests,
         fields=None if fields is None else {name: _prepared(rules, depth + 1) for name, rules in fields.items()},
         items=_prepared(value["items"], depth + 1) if "items" in value else None,
     )
