@@ -134,9 +134,7 @@ def test_a_method_must_have_what_it_works_by(method):
 
 
 @pytest.mark.parametrize("method", ["json", "pairs", "code"])
-@pytest.mark.parametrize(
-    "text", ["[" * 50_000, '{"a":' * 20_000, "`" * 50_000, "a " * 50_000, "```\n" * 20_001, "=" * 50_000]
-)
+@pytest.mark.parametrize("piece", ["[", '{"a":', "`", "a ", "```\n", "=", "-", "'"])
 def test_no_text_takes_long(method, piece):
     """Whatever the text, the search is over soon."""
     began = time.perf_counter()
