@@ -16,11 +16,11 @@ EPOCH = 1_700_000_000.0
 
 
 def told(**options):
-    """What a provider says a quarter of a second after `EPOCH`."""
+    """What a provider says half a second after `EPOCH`."""
     said = []
 
     def program():
-        time.sleep(0.25)
+        time.sleep(0.5)
         said.append(output(TimeProvider().configure(**options))["time"])
 
     assert simulate(program, epoch=EPOCH).error is None
@@ -30,11 +30,11 @@ def told(**options):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({}, "2023-11-14T22:13:20.250000+00:00"),
-        ({"format": "timestamp"}, EPOCH + 0.25),
+        ({}, "2023-11-14T22:13:20.500000+00:00"),
+        ({"format": "timestamp"}, EPOCH + 0.5),
         ({"format": "%d.%m.%Y %H:%M"}, "14.11.2023 22:13"),
         ({"precision": "seconds"}, "2023-11-14T22:13:20+00:00"),
-        ({"precision": "milliseconds", "timezone": "+02:00"}, "2023-11-15T00:13:20.250+02:00"),
+        ({"precision": "milliseconds", "timezone": "+02:00"}, "2023-11-15T00:13:20.500+02:00"),
         ({"precision": "seconds", "timezone": "-0530"}, "2023-11-14T16:43:20-05:30"),
         ({"precision": "seconds", "timezone": "utc"}, "2023-11-14T22:13:20+00:00"),
     ],
