@@ -7,7 +7,7 @@ It keeps nothing on itself but its configuration: what must be remembered is gat
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from routilux.builtin.options import ConfigurationError, Options, option_value
@@ -162,11 +162,3 @@ def _own(value: Any) -> Any:
         copied = [_own(item) for item in value]
         return copied if isinstance(value, list) else tuple(copied)
     return value
-
-
-def overridden(routine: Routine, base: type, method: str) -> Callable[..., Any] | None:
-    """The routine's own ``method`` if a subclass of ``base`` defines one."""
-    if getattr(type(routine), method) is getattr(base, method):
-        return None
-    found: Callable[..., Any] = getattr(routine, method)
-    return found

@@ -17,7 +17,7 @@ import ast
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
-from routilux.builtin.operators import BINARY, COMPARISONS, UNARY, Budget, check_plain, item_of, truth
+from routilux.builtin.operators import BINARY, COMPARISONS, UNARY, Budget, check_plain, item_of, shown, truth
 from routilux.exceptions import RoutiluxError, brief
 
 __all__ = ["Expression", "ExpressionError"]
@@ -214,7 +214,7 @@ class _Compiler:
             bounds = [None if part is None else part(scope) for part in parts]
             for bound in bounds:
                 if bound is not None and type(bound) not in (bool, int):
-                    raise TypeError(f"a slice is given by whole numbers, not {brief(bound)}")
+                    raise TypeError(f"a slice is given by whole numbers, not {shown(bound)}")
             return slice(*bounds)
 
         return cut

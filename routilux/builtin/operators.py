@@ -13,7 +13,7 @@ from typing import Any
 
 from routilux.exceptions import brief
 
-__all__ = ["BINARY", "COMPARISONS", "UNARY", "Budget", "check_plain", "item_of", "truth"]
+__all__ = ["BINARY", "COMPARISONS", "UNARY", "Budget", "check_plain", "item_of", "shown", "truth"]
 
 MAX_BITS = 4096
 """The largest whole numbers that arithmetic takes or makes, in bits."""
@@ -117,7 +117,7 @@ def item_of(container: Any, key: Any, budget: Budget) -> Any:
     if type(key) is slice:
         budget.make(len(container))
     elif type(key) not in WHOLE:
-        raise TypeError(f"an item of a {type(container).__name__} is looked up by a whole number, not {brief(key)}")
+        raise TypeError(f"an item of a {type(container).__name__} is looked up by a whole number, not {shown(key)}")
     return container[key]
 
 
@@ -126,6 +126,11 @@ def _check_keys(container: dict[Any, Any], budget: Budget) -> None:
     for key in container:
         if type(key) not in SCALARS:
             check_plain(key, budget)
+
+
+def shown(value: object) -> str:
+    """Describe a value in a message, without asking it to describe itself unless it is plain."""
+    return brief(value) if type(value) in SCALARS else f"a {type(value).__qualname__}"
 
 
 def _some(container: Mapping[Any, Any]) -> str:

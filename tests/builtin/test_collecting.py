@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from routilux import ErrorHandler, Flow, JobState
 from routilux.builtin import Aggregator, Batcher, ConfigurationError, Filter, Mapper, Splitter
 from routilux.exceptions import HandlerArgumentError
+from routilux.serialization import from_plain, to_plain
 from routilux_sim import explore
 from tests.builtin.flows import Sink, run, seen, stored, wire
 
@@ -85,6 +88,18 @@ def test_a_batcher_keeps_nothing_of_what_it_emitted_but_the_last_batch():
             len(merged["ready"][1]["items"]) if merged["ready"] else 0
         )
         assert kept <= 8
+
+
+@pytest.mark.parametrize("routine", [Batcher().configure(size=300), Aggregator().configure(count=600)])
+def test_what_is_gathered_can_be_stored_at_any_time(routine):
+    """Written as JSON and read again after every event, the state goes on as it was: a job may be paused and saved."""
+    merged, out = {}, []
+    for event in items(*range(600), total=600):
+        merged = routine.gather(merged, event)
+        merged = from_plain(json.loads(json.dumps(to_plain(merged, "gathered"))), "gathered")
+        if merged["ready"] is not None:
+            out += merged["ready"][1]["items"]
+    assert out == list(range(600))
 
 
 def test_a_batch_is_its_receivers_own():

@@ -188,16 +188,21 @@ def test_an_error_survives_copying():
     assert (str(again), again.column) == (str(caught.value), 1)
 
 
+SPRUNG = []
+"""What was called of any trap, lest somebody swallow the exception."""
+
+
 class Trap:
     """Whoever operates on it, or looks into it, is caught."""
 
     def __getattribute__(self, name):
-        # Exceptions are worded with the class's name, which is looked up on the class.
+        SPRUNG.append(name)
         raise AssertionError(f"the expression read {name}")
 
 
 def _spring(name):
     def method(self, *args):
+        SPRUNG.append(name)
         raise AssertionError(f"the expression called {name}")
 
     return method
@@ -314,6 +319,15 @@ def test_no_operator_touches_what_is_not_plain_data(name, form):
     """No method of any object is called, also not of subclasses of plain types, or of what is inside lists."""
     with contextlib.suppress(ExpressionError):
         Expression(form).evaluate({"X": TRAPS[name]})
+    assert SPRUNG == []
+
+
+def test_the_traps_work():
+    """Whoever does operate on one is caught, also if the exception is swallowed."""
+    for trap in (TRAPS["trap"], TRAPS["list"], TRAPS["dict"], TRAPS["str"], TRAPS["int"]):
+        with contextlib.suppress(AssertionError):
+            _ = trap == 1
+    assert len(SPRUNG) == 5
 
 
 def test_values_that_are_not_plain_pass_through_untouched():
@@ -526,9 +540,16 @@ def check(text):
         result = Expression(text).evaluate(data)
     except ExpressionError:
         return False
+    finally:
+        assert SPRUNG == [], text
     if "trap" not in text:
         assert same(result, pythons_own(text, data)), text
     return True
+
+
+@pytest.fixture(autouse=True)
+def _all_traps_are_set():
+    SPRUNG.clear()
 
 
 @pytest.mark.parametrize("make", [grammatical, hostile, mutilated, gibberish])
