@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from routilux.engine.activation import Activation
     from routilux.job_state import JobState
+    from routilux.log import ExecutionLog
 
 __all__ = ["LONGEST_WAIT", "Instrument", "Lock", "Runtime", "Scheduler", "Thread", "Workers"]
 
@@ -65,6 +66,9 @@ class Runtime(ABC):
 
     instruments: Sequence[object] = ()
     """Listeners that every flow on this runtime gets beside its own."""
+
+    execution_log: ExecutionLog | None = None
+    """The log that `routilux.log.configure` has turned on for the flows on this runtime."""
 
     point: Callable[[str], None] | None = None
     """Called with a word for what comes next, before each step on shared state that no lock guards: where a simulator
