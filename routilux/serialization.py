@@ -293,7 +293,7 @@ def _build(flow_class: type[Flow], document: Reader) -> Flow:
 
 def _routine_from_data(reader: Reader) -> Routine:
     name = reader.take("class", str)
-    cls = Routine.registry.get(name)
+    cls = Routine.registry.get(name) or _builtin(name)
     if cls is None:
         raise SerializationError(
             f"{reader.place}, 'class'",
@@ -315,6 +315,16 @@ def _routine_from_data(reader: Reader) -> Routine:
         _event_from_data(routine, event_name, params, f"{reader.place}, event {event_name!r}")
     reader.finish()
     return routine
+
+
+def _builtin(name: str) -> type[Routine] | None:
+    """The class of that name among the built-in ones, which are only defined once somebody asks for them."""
+    if not name.startswith("routilux.builtin."):
+        return None
+    from routilux import builtin  # noqa: PLC0415 - few flows use it
+
+    found = [getattr(builtin, public) for public in builtin.__all__]
+    return next((cls for cls in found if Routine.registry.get(name) is cls), None)
 
 
 def _slot_from_data(routine: Routine, name: str, reader: Reader) -> None:

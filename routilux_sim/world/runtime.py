@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from routilux.abc import Lock as LockProtocol
 from routilux.abc import Runtime, Thread
-from routilux_sim.kernel.core import Kernel, here
+from routilux_sim.kernel.core import Kernel, here, wall_seconds
 from routilux_sim.world.aio import EventLoop
 from routilux_sim.world.sync import Lock
 from routilux_sim.world.threads import spawn_thread
@@ -43,7 +43,7 @@ class SimRuntime(Runtime):
 
     def wall_time(self) -> float:
         """The simulated wall clock."""
-        return (self._kernel.epoch_ns + self._kernel.now) / 1e9
+        return wall_seconds(self._kernel.epoch_ns + self._kernel.now)
 
     def start_thread(self, target: Callable[[], None], name: str) -> Thread:
         """Start a simulated daemon thread."""
