@@ -72,6 +72,8 @@ class Kernel:
         enabled: With ``keep_enabled``, the candidates of each choice.
         steps: Scheduling points passed so far.
         failure: What ended the execution before its time, or None.
+        entering: Called with each task before control passes to it, if anybody wants to know.
+        at_end: Called at the end of the execution, in tasks of their own, once all others have been unwound.
     """
 
     active: Kernel | None = None
@@ -113,6 +115,8 @@ class Kernel:
         self._until: Task | None = None
         self._frozen = False
         self.usual_excepthook: Any = None
+        self.entering: Callable[[Task | None], None] | None = None
+        self.at_end: list[Callable[[], None]] = []
 
     # Tasks
 
@@ -168,6 +172,8 @@ class Kernel:
         return self._enter(following)
 
     def _enter(self, task: Task) -> Any:
+        if self.entering is not None:
+            self.entering(task)
         carrier = task.greenlet
         if carrier is not None:
             return carrier.switch()
@@ -424,15 +430,23 @@ class Kernel:
         self.ready.clear()
         self.max_steps = self.steps + 1_000_000
         for task in self.tasks:
-            carrier = task.greenlet
-            if carrier is None or task.state is DONE:
-                continue
-            self.current = task
-            task.wait = 0
-            carrier.throw(TaskKilled)
-            self.current = None
-            if task.state is not DONE and self.failure is None:
-                self.failure = TaskStuckError(f"{task!r} caught every attempt to end it")
+            if task.greenlet is not None and task.state is not DONE:
+                task.wait = 0
+                self._finish(task, task.greenlet.throw, TaskKilled)
+        while self.at_end:
+            task = self.spawn(self.at_end.pop(0), "end", daemon=True)
+            task.greenlet = self._carriers.take()
+            self._finish(task, task.greenlet.switch, self, task)
+
+    def _finish(self, task: Task, resume: Callable[..., Any], *args: Any) -> None:
+        """Let a task run to its end, from the driver."""
+        if self.entering is not None:
+            self.entering(task)
+        self.current = task
+        resume(*args)
+        self.current = None
+        if task.state is not DONE and self.failure is None:
+            self.failure = TaskStuckError(f"{task!r} caught every attempt to end it")
 
     def _refuse_to_die(self, task: Task | None) -> NoReturn:
         """A task that is being unwound wants to wait: kill it again, and leave it for good if it never learns."""

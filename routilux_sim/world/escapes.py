@@ -12,7 +12,9 @@ from typing import Any
 from routilux_sim.kernel.core import here
 from routilux_sim.kernel.errors import EscapeError
 
-__all__ = ["replacements"]
+__all__ = ["NO_IO", "guard", "replacements"]
+
+NO_IO = "keep real input and output out of the program"
 
 _ESCAPES: list[tuple[Any, str, str, str]] = [
     (_thread, "start_new_thread", "_thread.start_new_thread()", "start a threading.Thread, which is simulated"),
@@ -20,7 +22,7 @@ _ESCAPES: list[tuple[Any, str, str, str]] = [
     (subprocess.Popen, "__init__", "subprocess.Popen()", "keep other processes out of the simulated program"),
 ]
 _ESCAPES += [
-    (kind, "select", "waiting for sockets or an asyncio event loop", "keep real input and output out of the program")
+    (kind, "select", "waiting for sockets, or in an event loop that was not made in the simulation,", NO_IO)
     for kind in vars(selectors).values()
     if isinstance(kind, type) and issubclass(kind, selectors.BaseSelector) and "select" in vars(kind)
 ]
@@ -29,13 +31,14 @@ _ESCAPES += [
 def replacements() -> list[tuple[Any, str, Callable[..., Any]]]:
     """Owner, name and what to put there while the simulated world is installed."""
     return [
-        (owner, name, _guard(owner, name, what, remedy))
+        (owner, name, guard(owner, name, what, remedy))
         for owner, name, what, remedy in _ESCAPES
         if hasattr(owner, name)
     ]
 
 
-def _guard(owner: Any, name: str, what: str, remedy: str) -> Callable[..., Any]:
+def guard(owner: Any, name: str, what: str, remedy: str) -> Callable[..., Any]:
+    """What to put in the place of ``owner.name``: it ends the execution in a simulation, and is what it was outside."""
     original = getattr(owner, name)
 
     def guarded(*args: Any, **kwargs: Any) -> Any:

@@ -6,6 +6,7 @@ the process, and the simulator itself, notice nothing.
 
 from __future__ import annotations
 
+import asyncio.events
 import concurrent.futures.thread
 import itertools
 import os
@@ -22,7 +23,7 @@ from typing import Any
 from routilux import runtime as runtimes
 from routilux.abc import Runtime
 from routilux_sim.kernel.core import Kernel, here
-from routilux_sim.world import chance, clock, escapes, queues, sync, threads
+from routilux_sim.world import aio, chance, clock, escapes, queues, sync, thread_state, threads
 
 __all__ = ["SavedState", "World"]
 
@@ -84,6 +85,7 @@ def _replacements() -> list[tuple[Any, str, Any]]:
     rows += [(futures.Future, name, function) for name, function in chance.FUTURE_REPLACEMENTS.items()]
     rows += [(futures._AcquireFutures, "__init__", chance.acquire_futures)]
     rows += [(os, "urandom", chance.urandom), (random, "_urandom", chance.urandom)]
+    rows += aio.replacements()
     rows += escapes.replacements()
     rows += [
         (threading, "_allocate_lock", _replacement(sync.Lock, threading.Lock)),
@@ -170,12 +172,18 @@ class World:
         kernel.usual_excepthook = threading.excepthook = self._usual_excepthook
         Kernel.active = kernel
         counter = threading._counter  # type: ignore[attr-defined]
+        policy = asyncio.events._event_loop_policy  # type: ignore[attr-defined]
+        outside = thread_state.take()
         random.seed(seed)
         threading._counter = itertools.count(1).__next__  # type: ignore[attr-defined]
         self._pools.count_from(0)
         try:
             yield
         finally:
+            if kernel.entering is not None:
+                kernel.entering(None)
+            thread_state.put(outside)
+            asyncio.events._event_loop_policy = policy  # type: ignore[attr-defined]
             threading._counter = counter  # type: ignore[attr-defined]
             threading.excepthook = self._usual_excepthook
             Kernel.active = None

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from routilux.abc import Lock as LockProtocol
 from routilux.abc import Runtime, Thread
 from routilux_sim.kernel.core import Kernel, here
+from routilux_sim.world.aio import EventLoop
 from routilux_sim.world.sync import Lock
 from routilux_sim.world.threads import spawn_thread
 
 if TYPE_CHECKING:
-    from routilux.runtime import EventLoop
+    from routilux.runtime import EventLoop as AnyEventLoop
 
 __all__ = ["SimRuntime"]
 
@@ -53,9 +54,9 @@ class SimRuntime(Runtime):
         task = self._kernel.current
         return task.name if task is not None else "driver"
 
-    def new_event_loop(self) -> EventLoop:
-        """Not simulated."""
-        raise NotImplementedError
+    def new_event_loop(self) -> AnyEventLoop:
+        """Make a simulated event loop."""
+        return EventLoop(self._kernel)
 
     def new_id(self, prefix: str) -> str:
         """Count: identifiers are the same in every execution of one schedule."""

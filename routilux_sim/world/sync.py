@@ -22,7 +22,7 @@ from routilux_sim.kernel.task import BLOCKED
 if TYPE_CHECKING:
     from routilux_sim.kernel.task import Task
 
-__all__ = ["BoundedSemaphore", "Condition", "Event", "Lock", "RLock", "Semaphore", "deadline_after"]
+__all__ = ["BoundedSemaphore", "Condition", "Event", "Lock", "RLock", "Semaphore", "Waitable", "deadline_after"]
 
 
 def deadline_after(kernel: Kernel, seconds: float | None) -> int | None:
@@ -83,7 +83,7 @@ def _site() -> tuple[CodeType, int]:
 
 
 def _is_machinery(module: str) -> bool:
-    return module in _MACHINERY or module.startswith("routilux_sim.")
+    return module in _MACHINERY or module.startswith(("routilux_sim.", "asyncio."))
 
 
 _MACHINERY = {"threading", "queue", "concurrent.futures.thread", "concurrent.futures._base"}
