@@ -370,6 +370,8 @@ class Flow:
             raise JobStatusError("resumed", job_state.job_id, job_state.status, "a paused job")
         if job_state._account is None:
             self._scheduler.enter(self._take_up, job_state)
+            if job_state._account is None:  # cancelled meanwhile
+                raise JobStatusError("resumed", job_state.job_id, job_state.status, "a paused job")
         account = self._account_of(job_state)
         self._scheduler.enter(account.engine.resume, account)
         return job_state
@@ -398,7 +400,9 @@ class Flow:
             ValueError: The job is not one of this flow's.
         """
         if job_state._account is None and job_state.flow_id == self.flow_id:
-            return job_state.cancel_unstarted(str(reason))
+            cancelled = job_state.cancel_unstarted(str(reason))
+            if cancelled or job_state._account is None:
+                return cancelled
         account = self._account_of(job_state)
         return self._scheduler.enter(account.engine.cancel, account, str(reason))
 
