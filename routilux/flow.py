@@ -273,6 +273,8 @@ class Flow(Wiring):
             raise JobStatusError("resumed", job_state.job_id, job_state.status, "a paused job")
         if job_state._account is None:
             self._scheduler.enter(self._take_up, job_state)
+            if job_state._account is None:  # cancelled meanwhile
+                raise JobStatusError("resumed", job_state.job_id, job_state.status, "a paused job")
         engine, account = self._account_of(job_state)
         self._scheduler.enter(engine.resume, account)
         return job_state
@@ -341,10 +343,11 @@ class Flow(Wiring):
             ValueError: The job is not one of this flow's.
         """
         if job_state._account is None and job_state.flow_id == self.flow_id:
-            ended = job_state.cancel_unstarted(str(reason))
-            if ended and self._store is not None:
+            cancelled = job_state.cancel_unstarted(str(reason))
+            if cancelled and self._store is not None:
                 self._store.put(job_state)
-            return ended
+            if cancelled or job_state._account is None:
+                return cancelled
         engine, account = self._account_of(job_state)
         return self._scheduler.enter(engine.cancel, account, str(reason))
 

@@ -101,7 +101,10 @@ def pending_of(account: JobAccount, *, with_running: bool = False) -> list[Pendi
     with account.lock:
         waiting = [*account.held.copy().values(), *account.queued.copy().values()]
         delayed = list(account.delayed.values())
-    running = list(account.running.copy().values()) if with_running else []
+        running = list(account.running.copy().values()) if with_running else []
+    # On its way from one page to the next an activation is on both.
+    moved = {item[0] % EPOCH for item in (*waiting, *(each.item for each in delayed))}
+    running = [item for item in running if item[0] % EPOCH not in moved]
     tasks = [pending_task(item, None) for item in [*running, *waiting]]
     return tasks + [pending_task(each.item, wall + (each.due_ns - now) / 1e9) for each in delayed]
 
@@ -137,7 +140,7 @@ def restore(flow: Flow, engine: Engine, job: JobState, kept: Kept, setup: Setup)
     gathered = [(target(each.routine_id, each.slot), each.data) for each in kept.gathered]
     for event in job.deferred_events:
         node = engine.graph.nodes.get(event.routine_id)
-        if node is None or event.event_name not in node.outgoing:
+        if node is None or node.routine.get_event(event.event_name) is None:
             place = f"job {job.job_id!r}, deferred event {event.event_name!r} of {event.routine_id!r}"
             raise SerializationError(place, f"flow {flow.flow_id!r} has no such event")
 
@@ -171,7 +174,19 @@ def job_to_data(job: JobState) -> dict[str, Any]:
     if account is None:
         return describe(job, job._kept or Kept())  # noqa: SLF001 - likewise
     with control.held_still(account.engine, account):
-        return describe(job, kept_of(account))
+        return _describe_held(job, account)
+
+
+def _describe_held(job: JobState, account: JobAccount) -> dict[str, Any]:
+    """Describe a job that is held still, but may be ended from outside all the same."""
+    while True:
+        document = describe(job, kept_of(account))
+        if document["status"] in FINAL:
+            # What is still on the books is being dropped, or is the handlers of a failed job that run to their end.
+            document["pending"] = []
+            return document
+        if job.status not in FINAL:
+            return document
 
 
 def describe(job: JobState, kept: Kept) -> dict[str, Any]:

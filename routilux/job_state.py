@@ -414,12 +414,22 @@ class JobState:
 
     def cancel_unstarted(self, reason: str) -> bool:
         """End a job that no flow runs; for `Flow.cancel`."""
-        if self.status in FINAL:
-            return False
-        self._kept = None
+        with self._lock:
+            if self._account is not None or self.status in FINAL:
+                return False
+            self._kept = None
+            self.status = "cancelled"
         self.note_end("cancelled", reason)
-        self.status = "cancelled"
         return True
+
+    def go_over_to(self, account: JobAccount) -> bool:
+        """Become the paused job of an account; False if it has one already, or has ended. For the engine."""
+        with self._lock:
+            if self._account is not None or self.status in FINAL:
+                return False
+            self.status = "paused"
+            self._account = account
+            return True
 
     def note_end(self, status: str, reason: str) -> None:
         """Note in the history how the job was ended from outside; for the engine."""

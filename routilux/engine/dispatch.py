@@ -143,8 +143,12 @@ class Dispatcher:
         queued = account.queued
         for item in items:
             queued[item[0]] = item
-        if point is not None:
-            point("gate")
+        self.offer(account, items)
+
+    def offer(self, account: JobAccount, items: Sequence[Item]) -> None:
+        """Let the workers have what has been put on the books, once, unless the gate says otherwise."""
+        if self.point is not None:
+            self.point("gate")
         if account.gate:
             self._turned_away(account, items)
         elif items:
@@ -363,7 +367,7 @@ class Dispatcher:
             account.queued[ticket] = item
             del account.delayed[ticket]
         try:
-            self.enqueue(account, [item])
+            self.offer(account, [item])
         except RuntimeError as no_thread:
             self.abandon(account, no_thread)
 

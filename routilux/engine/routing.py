@@ -129,7 +129,7 @@ class Delivery:
         call: Calls the handler with the values as they were emitted.
         names: The names under which the handler sees what it is given.
         merges: The slot's merge strategy is still to be applied.
-        plain: ``call`` is all there is to it: nothing to merge, to await or to take turns for.
+        plain: ``call`` is all there is to it: nothing to merge or to copy, to await or to take turns for.
     """
 
     __slots__ = ("_pick", "call", "event", "keys", "merges", "names", "plain", "routine_id", "source", "target")
@@ -155,7 +155,7 @@ class Delivery:
         if target is not None:
             self.routine_id = target.node.routine_id
             self.merges = target.merges and not merged
-            self.plain = not (self.merges or target.is_async or target.limit)
+            self.plain = not (target.merges or target.is_async or target.limit)
             call = target.slot.bound.plan(self.names)
             self.call = call if self._pick is None else lambda *values: call(*self._picked(values))
 
