@@ -45,8 +45,8 @@ __all__ = [
     "FlowShutdownError",
     "HandlerArgumentError",
     "JobState",
-    "JobStore",
     "JobStatusError",
+    "JobStore",
     "NullOutputHandler",
     "OutputHandler",
     "PendingTask",
@@ -68,7 +68,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # SQLite is only for those who store jobs in it.
     if name == "JobStore":
-        from routilux.store import JobStore as found  # noqa: PLC0415
+        from routilux import store  # noqa: PLC0415
 
-        return found
+        return store.JobStore
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

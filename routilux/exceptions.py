@@ -143,7 +143,7 @@ class QueueFullError(RoutiluxError, RuntimeError):
         self.wanted = wanted
         super().__init__(
             f"flow {flow_id!r} has {queued} activations queued and takes {limit} at most (max_pending), "
-            f"so {wanted} more cannot be; retry later (ErrorHandler('retry')), emit less at a time, or raise max_pending"
+            f"so {wanted} more cannot be; retry later (ErrorHandler('retry')), emit less at once, or raise max_pending"
         )
 
 

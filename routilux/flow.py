@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from os import PathLike
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
-from routilux import serialization
 from routilux.abc import Runtime, Scheduler
 from routilux.checks import check_count, check_seconds, check_strategy
 from routilux.engine.core import Engine, Setup
@@ -23,6 +22,8 @@ from routilux.schedulers.thread_pool import ThreadPoolScheduler
 from routilux.wiring import Wiring
 
 if TYPE_CHECKING:
+    from routilux.engine.accounting import JobAccount
+    from routilux.engine.dispatch import Dispatcher
     from routilux.log import ExecutionLog, Target
     from routilux.store import JobStore
     from routilux.validation import Finding
@@ -68,7 +69,7 @@ class Flow(Wiring):
         instruments: Iterable[object] = (),
         history_limit: int = 10_000,
         max_pending: int | None = None,
-        store: JobStore | str | Path | None = None,
+        store: JobStore | str | PathLike[str] | None = None,
         log: bool | Target | ExecutionLog | None = None,
     ) -> None:
         self._strategy = check_strategy(execution_strategy)
@@ -250,8 +251,8 @@ class Flow(Wiring):
         Raises:
             ValueError: The job is not one of this flow's.
         """
-        account = self._account_of(job_state)
-        return self._scheduler.enter(account.engine.pause, account, str(reason), checkpoint)
+        engine, account = self._account_of(job_state)
+        return self._scheduler.enter(engine.pause, account, str(reason), checkpoint)
 
     def resume(self, job_state: JobState) -> JobState:
         """Let a paused job go on, or one that was loaded or recovered; one that runs is left alone.
@@ -272,8 +273,10 @@ class Flow(Wiring):
             raise JobStatusError("resumed", job_state.job_id, job_state.status, "a paused job")
         if job_state._account is None:
             self._scheduler.enter(self._take_up, job_state)
-        account = self._account_of(job_state)
-        self._scheduler.enter(account.engine.resume, account)
+            if job_state._account is None:  # cancelled meanwhile
+                raise JobStatusError("resumed", job_state.job_id, job_state.status, "a paused job")
+        engine, account = self._account_of(job_state)
+        self._scheduler.enter(engine.resume, account)
         return job_state
 
     def _take_up(self, job: JobState) -> None:
@@ -282,7 +285,7 @@ class Flow(Wiring):
 
         if job.flow_id != self.flow_id:
             raise ValueError(
-                f"{job!r} is not a job of flow {self.flow_id!r}; give the flow the id that it had: Flow({job.flow_id!r})"
+                f"{job!r} is not a job of flow {self.flow_id!r}; give the flow the id it had: Flow({job.flow_id!r})"
             )
         kept = job._kept or Kept()
         setup = self._setup(kept.strategy or self._strategy, kept.time_left)
@@ -323,7 +326,7 @@ class Flow(Wiring):
                 continue
             recovered.append(job)
             if not paused:
-                engine.resume(job._account)
+                engine.resume(self._account_of(job)[1])
         if problems:
             raise problems[0]
         return recovered
@@ -340,18 +343,19 @@ class Flow(Wiring):
             ValueError: The job is not one of this flow's.
         """
         if job_state._account is None and job_state.flow_id == self.flow_id:
-            ended = job_state.cancel_unstarted(str(reason))
-            if ended and self._store is not None:
+            cancelled = job_state.cancel_unstarted(str(reason))
+            if cancelled and self._store is not None:
                 self._store.put(job_state)
-            return ended
-        account = self._account_of(job_state)
-        return self._scheduler.enter(account.engine.cancel, account, str(reason))
+            if cancelled or job_state._account is None:
+                return cancelled
+        engine, account = self._account_of(job_state)
+        return self._scheduler.enter(engine.cancel, account, str(reason))
 
-    def _account_of(self, job_state: JobState) -> Any:
+    def _account_of(self, job_state: JobState) -> tuple[Engine, JobAccount]:
         account = job_state._account
         if account is None or job_state.flow_id != self.flow_id:
             raise ValueError(f"{job_state!r} is not a job of flow {self.flow_id!r}")
-        return account
+        return cast("Engine", account.engine), account
 
     def _current_engine(self) -> Engine:
         """The engine in the calling thread's world; made when the flow first executes there."""
@@ -379,8 +383,8 @@ class Flow(Wiring):
     ) -> bool:
         """Wait for one job's end; see `JobState.wait_for_completion`."""
         limit = check_seconds("timeout", timeout, zero=True)
-        account = self._account_of(job_state)
-        return self._scheduler.enter(account.engine.wait, account, limit, progress_callback)
+        engine, account = self._account_of(job_state)
+        return self._scheduler.enter(engine.wait, account, limit, progress_callback)
 
     def wait_for_completion(self, timeout: float | None = None, job_state: JobState | None = None) -> bool:
         """Wait for one job, or for every job begun so far. Deprecated: use `JobState.wait_for_completion`."""
@@ -425,7 +429,7 @@ class Flow(Wiring):
         """Where jobs are recorded."""
         return self._store
 
-    def is_run_by(self, engine: Engine) -> bool:
+    def is_run_by(self, engine: Dispatcher) -> bool:
         """True when ``engine`` runs this flow's jobs."""
         return self._engine is engine
 
@@ -445,7 +449,9 @@ class Flow(Wiring):
         Raises:
             SerializationError: Something cannot be stored; the message names the routine and the field.
         """
-        return serialization.flow_to_data(self)
+        from routilux.serialization import flow_to_data  # noqa: PLC0415 - few programs store flows
+
+        return flow_to_data(self)
 
     def deserialize(self, data: Mapping[str, Any]) -> None:
         """Become the flow that ``data`` describes.
@@ -453,7 +459,9 @@ class Flow(Wiring):
         Raises:
             SerializationError: ``data`` is not a flow's description; the message says where. Nothing changes then.
         """
-        serialization.flow_from_data(self, data)
+        from routilux.serialization import flow_from_data  # noqa: PLC0415 - few programs store flows
+
+        flow_from_data(self, data)
 
     def adopt(self, other: Flow) -> None:
         """Become what ``other`` is, a flow that has never run; ``other`` is not to be used any more.
@@ -481,10 +489,12 @@ class Flow(Wiring):
         )
 
 
-def _log(log: Any) -> tuple[ExecutionLog | bool | None, bool]:
+def _log(log: Any) -> tuple[ExecutionLog | Literal[False] | None, bool]:
     """The log to write, and whether it is to be closed with the flow; None and False as they are."""
-    if log is None or log is False:
-        return log, False
+    if log is None:
+        return None, False
+    if log is False:
+        return False, False
     from routilux.log import ExecutionLog as Log  # noqa: PLC0415 - only for flows that have one
     from routilux.log import of  # noqa: PLC0415 - likewise
 
@@ -499,6 +509,6 @@ def _store(store: Any) -> tuple[JobStore | None, bool]:
 
     if isinstance(store, Store):
         return store, False
-    if isinstance(store, str | Path):
+    if isinstance(store, str | PathLike):
         return Store(store), True
     raise TypeError(f"store must be a JobStore, a path or None, not {store!r}")

@@ -7,11 +7,8 @@ imported, evaluated or instantiated, and nothing changes unless all of the docum
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
-from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from routilux.engine import control
@@ -104,7 +101,10 @@ def pending_of(account: JobAccount, *, with_running: bool = False) -> list[Pendi
     with account.lock:
         waiting = [*account.held.copy().values(), *account.queued.copy().values()]
         delayed = list(account.delayed.values())
-    running = list(account.running.copy().values()) if with_running else []
+        running = list(account.running.copy().values()) if with_running else []
+    # On its way from one page to the next an activation is on both.
+    moved = {item[0] % EPOCH for item in (*waiting, *(each.item for each in delayed))}
+    running = [item for item in running if item[0] % EPOCH not in moved]
     tasks = [pending_task(item, None) for item in [*running, *waiting]]
     return tasks + [pending_task(each.item, wall + (each.due_ns - now) / 1e9) for each in delayed]
 
@@ -131,14 +131,16 @@ def restore(flow: Flow, engine: Engine, job: JobState, kept: Kept, setup: Setup)
         slot = None if node is None else node.routine.get_slot(slot_name)
         if node is None or slot is None:
             place = f"job {job.job_id!r}, outstanding for {routine_id!r}, slot {slot_name!r}"
-            raise SerializationError(place, f"flow {flow.flow_id!r} has no such slot; resume the job in the flow it is of")
+            raise SerializationError(
+                place, f"flow {flow.flow_id!r} has no such slot; resume the job in the flow it is of"
+            )
         return node.target(slot)
 
     tasks = [(target(task.routine_id, task.slot), task) for task in kept.pending]
     gathered = [(target(each.routine_id, each.slot), each.data) for each in kept.gathered]
     for event in job.deferred_events:
         node = engine.graph.nodes.get(event.routine_id)
-        if node is None or event.event_name not in node.outgoing:
+        if node is None or node.routine.get_event(event.event_name) is None:
             place = f"job {job.job_id!r}, deferred event {event.event_name!r} of {event.routine_id!r}"
             raise SerializationError(place, f"flow {flow.flow_id!r} has no such event")
 
@@ -172,7 +174,19 @@ def job_to_data(job: JobState) -> dict[str, Any]:
     if account is None:
         return describe(job, job._kept or Kept())  # noqa: SLF001 - likewise
     with control.held_still(account.engine, account):
-        return describe(job, kept_of(account))
+        return _describe_held(job, account)
+
+
+def _describe_held(job: JobState, account: JobAccount) -> dict[str, Any]:
+    """Describe a job that is held still, but may be ended from outside all the same."""
+    while True:
+        document = describe(job, kept_of(account))
+        if document["status"] in FINAL:
+            # What is still on the books is being dropped, or is the handlers of a failed job that run to their end.
+            document["pending"] = []
+            return document
+        if job.status not in FINAL:
+            return document
 
 
 def describe(job: JobState, kept: Kept) -> dict[str, Any]:
@@ -183,7 +197,9 @@ def describe(job: JobState, kept: Kept) -> dict[str, Any]:
         "next_number": kept.next_number,
         "events_emitted": job.events_emitted,
         "figures": {rid: {name: getattr(f, name) for name in COUNTS} for rid, f in job.figures().items()},
-        "pending": [task_to_data(task, f"{place}, outstanding for routine {task.routine_id!r}") for task in kept.pending],
+        "pending": [
+            task_to_data(task, f"{place}, outstanding for routine {task.routine_id!r}") for task in kept.pending
+        ],
         "gathered": [
             {
                 "routine": each.routine_id,
@@ -302,7 +318,9 @@ def job_from_data(data: Any) -> JobState:
         shared_log=_plain(document, "shared_log", list),
         pause_points=_pause_points(document),
         outputs=_outputs(document),
-        deferred=[_deferred(each, f"deferred event {i}") for i, each in enumerate(document.take("deferred_events", list))],
+        deferred=[
+            _deferred(each, f"deferred event {i}") for i, each in enumerate(document.take("deferred_events", list))
+        ],
         history=[_record(each, f"history record {i}") for i, each in enumerate(document.take("history", list))],
         kept=kept,
     )
@@ -320,7 +338,9 @@ def _plain(reader: Reader, key: str, kind: Any) -> Any:
 def _count(reader: Reader, key: str, least: int) -> int:
     value: int = reader.take(key, int)
     if not least <= value < EPOCH:
-        raise SerializationError(f"{reader.place}, {key!r}", f"must be from {least} up, below 2**40, not {brief(value)}")
+        raise SerializationError(
+            f"{reader.place}, {key!r}", f"must be from {least} up, below 2**40, not {brief(value)}"
+        )
     return value
 
 
@@ -407,7 +427,9 @@ def _notes(document: Reader) -> dict[str, dict[str, Any]]:
     notes = _plain(document, "routines", dict)
     for routine_id, note in notes.items():
         if not isinstance(note, dict):
-            raise SerializationError(f"the document, 'routines', {routine_id!r}", f"must be an object, not {brief(note)}")
+            raise SerializationError(
+                f"the document, 'routines', {routine_id!r}", f"must be an object, not {brief(note)}"
+            )
     return dict(notes)
 
 
@@ -443,80 +465,3 @@ def _pause_points(document: Reader) -> list[dict[str, Any]]:
 def _outputs(document: Reader) -> list[dict[str, Any]]:
     keys = {"timestamp": datetime, "routine_id": str, "output_type": str, "data": dict}
     return _dictionaries(document, "output_log", keys)
-
-
-# Files
-
-
-def write_document(path: str | Path, data: dict[str, Any]) -> None:
-    """Write a document: beside its place, flushed to the disk, then moved there in one step.
-
-    Raises:
-        OSError: It cannot be written. What was there before is there still.
-    """
-    import json  # noqa: PLC0415 - few programs store jobs
-    import tempfile  # noqa: PLC0415 - likewise
-
-    target = Path(path)
-    content = json.dumps(data, allow_nan=False, separators=(",", ":")).encode()
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, target)  # noqa: PTH105 - a name, not a Path
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(name)  # noqa: PTH108 - likewise
-        raise
-    _flush_directory(target.parent)
-
-
-def _flush_directory(directory: Path) -> None:
-    """Make the renaming itself durable, where directories can be opened."""
-    with suppress(OSError):
-        handle = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def read_document(path: str | Path) -> Any:
-    """Read a file of JSON.
-
-    Raises:
-        SerializationError: It is not JSON.
-        OSError: It cannot be read.
-    """
-    return parse_document(Path(path).read_bytes(), f"file {str(path)!r}")
-
-
-def parse_document(content: bytes | str, place: str) -> Any:
-    """Parse JSON strictly: no NaN, no key twice in one object.
-
-    Raises:
-        SerializationError: It is not JSON; says where.
-    """
-    import json  # noqa: PLC0415 - few programs read jobs
-
-    try:
-        text = content.decode() if isinstance(content, bytes) else content
-        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_repetition)
-    except RecursionError:
-        raise SerializationError(place, "is nested too deep") from None
-    except ValueError as error:
-        raise SerializationError(place, f"is not JSON: {error}") from error
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _no_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"key {next(name for name in names if names.count(name) > 1)!r} stands twice in one object")
-    return found

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from routilux import runtime as runtimes
@@ -17,6 +15,9 @@ from routilux.exceptions import JobStatusError
 from routilux.output_handler import OutputHandler
 
 if TYPE_CHECKING:
+    from datetime import datetime
+    from os import PathLike
+
     from routilux.engine.accounting import JobAccount
     from routilux.engine.activation import Item
     from routilux.flow import Flow
@@ -26,6 +27,12 @@ __all__ = ["FINAL", "DeferredEvent", "ExecutionRecord", "JobState", "PendingTask
 
 FINAL = ("completed", "failed", "cancelled")
 """The statuses that never change."""
+
+
+def _moment(seconds: float) -> datetime:
+    from datetime import UTC, datetime  # noqa: PLC0415 - a tenth of what importing routilux costs
+
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 class ExecutionRecord(NamedTuple):
@@ -148,7 +155,7 @@ class JobState:
     @property
     def created_at(self) -> datetime:
         """When the job was made, in UTC."""
-        return datetime.fromtimestamp(self._created, UTC)
+        return _moment(self._created)
 
     @property
     def updated_at(self) -> datetime:
@@ -157,7 +164,7 @@ class JobState:
 
     def _wall(self, monotonic_ns: int) -> datetime:
         seconds = self._wall_base + (monotonic_ns - self._clock_base) / 1e9
-        return datetime.fromtimestamp(seconds, UTC)
+        return _moment(seconds)
 
     @property
     def events_emitted(self) -> int:
@@ -215,19 +222,22 @@ class JobState:
         return [record for record in records if routine_id is None or record.routine_id == routine_id]
 
     def _record(self, row: Item | End | Note) -> ExecutionRecord:
-        head = row[0]
-        if head is None:
-            _, item, at_ns, spent_ns, outcome, error, _ = row  # type: ignore[misc] - told apart by its head
-            slot = item[3].target.slot.name
-            data: dict[str, Any] = {"slot": slot, "attempt": item[5], "duration": spent_ns / 1e9}
-            if error is not None:
-                data["error"] = error
-            return ExecutionRecord(item[3].routine_id, outcome, data, self._wall(at_ns), "activation")
-        if isinstance(head, str):
-            kind, at_ns, routine_id, name, data = row  # type: ignore[misc, assignment] - likewise
+        # What a row is, its head says; see `routilux.engine.journal`.
+        if row[0] is None:
+            return self._record_of_end(row)
+        if isinstance(row[0], str):
+            kind, at_ns, routine_id, name, data = row
             return ExecutionRecord(routine_id, name, dict(data), self._wall(at_ns), kind)
-        _, at_ns, _, delivery, values, _ = row  # type: ignore[misc, assignment] - likewise
+        _, at_ns, _, delivery, values, _ = row
         return ExecutionRecord(delivery.source, delivery.event, delivery.emitted(values), self._wall(at_ns))
+
+    def _record_of_end(self, row: End) -> ExecutionRecord:
+        _, item, at_ns, spent_ns, outcome, error, _ = row
+        slot = item[3].target.slot.name
+        data: dict[str, Any] = {"slot": slot, "attempt": item[5], "duration": spent_ns / 1e9}
+        if error is not None:
+            data["error"] = error
+        return ExecutionRecord(item[3].routine_id, outcome, data, self._wall(at_ns), "activation")
 
     def record_execution(self, routine_id: str, event_name: str, data: dict[str, Any] | None = None) -> None:
         """Add a record of one's own to the history."""
@@ -404,12 +414,22 @@ class JobState:
 
     def cancel_unstarted(self, reason: str) -> bool:
         """End a job that no flow runs; for `Flow.cancel`."""
-        if self.status in FINAL:
-            return False
-        self._kept = None
+        with self._lock:
+            if self._account is not None or self.status in FINAL:
+                return False
+            self._kept = None
+            self.status = "cancelled"
         self.note_end("cancelled", reason)
-        self.status = "cancelled"
         return True
+
+    def go_over_to(self, account: JobAccount) -> bool:
+        """Become the paused job of an account; False if it has one already, or has ended. For the engine."""
+        with self._lock:
+            if self._account is not None or self.status in FINAL:
+                return False
+            self.status = "paused"
+            self._account = account
+            return True
 
     def note_end(self, status: str, reason: str) -> None:
         """Note in the history how the job was ended from outside; for the engine."""
@@ -452,19 +472,19 @@ class JobState:
 
         return self._become(job_from_data(data))
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | PathLike[str]) -> None:
         """Store the job in a file: whole or not at all, so that whatever was there before stays until then.
 
         Raises:
             SerializationError: As for `serialize`.
             OSError: The file cannot be written.
         """
-        from routilux.job_document import write_document  # noqa: PLC0415 - likewise
+        from routilux.documents import write_document  # noqa: PLC0415 - likewise
 
         write_document(path, self.serialize())
 
     @_either
-    def load(self: JobState, path: str | Path) -> JobState:
+    def load(self: JobState, path: str | PathLike[str]) -> JobState:
         """Become the job that was saved in a file, or make one: ``JobState.load(path)``.
 
         Raises:
@@ -472,7 +492,8 @@ class JobState:
             OSError: The file cannot be read.
             JobStatusError: This job is a flow's already.
         """
-        from routilux.job_document import job_from_data, read_document  # noqa: PLC0415 - likewise
+        from routilux.documents import read_document  # noqa: PLC0415 - likewise
+        from routilux.job_document import job_from_data  # noqa: PLC0415 - likewise
 
         return self._become(job_from_data(read_document(path)))
 

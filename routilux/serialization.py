@@ -409,9 +409,7 @@ class Reader:
         if key not in self._data:
             raise SerializationError(self.place, f"lacks {key!r}")
         value = self._data[key]
-        if not isinstance(value, kind) or (
-            isinstance(value, bool) and kind not in {bool, object}
-        ):
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind not in {bool, object}):
             raise SerializationError(f"{self.place}, {key!r}", f"must be {_kind_name(kind)}, not {brief(value)}")
         return value
 

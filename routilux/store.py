@@ -21,9 +21,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from routilux import runtime as runtimes
+from routilux.documents import parse_document
 from routilux.engine.causality import JobLedger
 from routilux.exceptions import SerializationError, StoreError, StoreLockedError
-from routilux.job_document import describe_brief, job_from_data, parse_document
+from routilux.job_document import describe_brief, job_from_data
 from routilux.job_state import FINAL, JobState
 
 if TYPE_CHECKING:
@@ -96,9 +97,9 @@ class JobStore:
     """
 
     def __init__(
-        self, path: str | Path, timeout: float = 5.0, *, sync: bool = False, read_only: bool = False
+        self, path: str | os.PathLike[str], timeout: float = 5.0, *, sync: bool = False, read_only: bool = False
     ) -> None:
-        self.path = str(path)
+        self.path = os.fspath(path)
         self.read_only = read_only
         self._process = os.getpid()
         self._lock = runtimes.current().lock()

@@ -314,6 +314,24 @@ def test_bars_count_under_every_schedule_and_are_drawn_by_one_thread_at_a_time(m
     explore(program, schedules=30).raise_if_failed()
 
 
+def test_nothing_is_drawn_once_a_bar_has_stopped():
+    """Whoever was about to draw when it stopped does not: the terminal is the program's again."""
+
+    def program():
+        terminal = Terminal()
+        bar = ProgressBar(terminal)
+        bar.start()
+        time.sleep(1)
+        worker = threading.Thread(target=bar.activation_queue, args=(activation(1),))
+        worker.start()
+        bar.stop()
+        drawn = terminal.getvalue()
+        worker.join()
+        assert terminal.getvalue() == drawn
+
+    explore(program, schedules=200).raise_if_failed()
+
+
 def test_a_terminal_that_goes_away_breaks_nothing():
     """What cannot be drawn is not; the counting goes on, and so does the flow."""
     terminal = Terminal()

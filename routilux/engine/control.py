@@ -16,7 +16,7 @@ from routilux.engine.waiting import wait_for_rest
 if TYPE_CHECKING:
     from routilux.engine.dispatch import Dispatcher
 
-__all__ = ["held_still", "pause", "reopen_locked"]
+__all__ = ["held_still", "pause", "release"]
 
 
 def pause(engine: Dispatcher, account: JobAccount, reason: str, checkpoint: Any) -> bool:
@@ -58,11 +58,20 @@ def held_still(engine: Dispatcher, account: JobAccount) -> Iterator[None]:
         yield
     finally:
         if not over:
-            with account.lock:
-                account.holds -= 1
-                reopen_locked(engine, account)
-            if not account.running:
-                engine.quiet(account)
+            release(engine, account)
+
+
+def release(engine: Dispatcher, account: JobAccount) -> None:
+    """Hold a job no longer; it goes on unless somebody else holds it.
+
+    Raises:
+        RuntimeError: There is no thread to be had for what goes on.
+    """
+    with account.lock:
+        account.holds -= 1
+        _reopen_locked(engine, account)
+    if not account.running:
+        engine.quiet(account)
 
 
 def _hold_locked(engine: Dispatcher, account: JobAccount) -> None:
@@ -82,12 +91,7 @@ def _stop_deadline_locked(engine: Dispatcher, account: JobAccount) -> None:
         account.deadline = None
 
 
-def reopen_locked(engine: Dispatcher, account: JobAccount) -> None:
-    """Let a job go on, unless somebody still holds it.
-
-    Raises:
-        RuntimeError: There is no thread to be had for what goes on.
-    """
+def _reopen_locked(engine: Dispatcher, account: JobAccount) -> None:
     if account.paused or account.holds or account.gate != HELD:
         return
     items = list(account.held.values())

@@ -15,17 +15,17 @@ from routilux.engine.accounting import CLOSED, HELD, Delayed, JobAccount
 from routilux.engine.coroutines import Coroutines
 from routilux.engine.dispatch import Dispatcher, make_activation, run
 from routilux.engine.instrumentation import Disabled, Hooks
-from routilux.exceptions import FlowShutdownError, JobStatusError
+from routilux.exceptions import FlowShutdownError, JobStatusError, UnknownNameError
 from routilux.schedulers.thread_pool import ThreadPool
 
 if TYPE_CHECKING:
     from routilux.abc import Runtime, Scheduler, Workers
     from routilux.engine.activation import Item
     from routilux.engine.ledger import Ledger
-    from routilux.engine.routing import Graph, Target
+    from routilux.engine.routing import Graph, Outlet, Target
     from routilux.execution_tracker import ExecutionTracker
     from routilux.flow import Flow
-    from routilux.job_state import JobState
+    from routilux.job_state import DeferredEvent, JobState
     from routilux.schedulers.event_loop import LoopThread
     from routilux.schedulers.timers import Timers
 
@@ -122,13 +122,13 @@ class Engine(Dispatcher):
                 account.hooks.call("job_start", job)
                 account.hooks.call("activation_queue", make_activation(first))
             self._set_deadline(account, setup.timeout)
-            self.enqueue(account, [first])
+            self.offer(account, [first])
         except BaseException as error:
             # No thread to be had, or Ctrl-C: the job has failed, and the caller hears of it.
             self.abandon(account, error)
             raise
         if account.sequential:
-            self._run_here(account)
+            self._run_here(account, account.lane)
 
     def restore(self, flow: Flow, job: JobState, setup: Setup, put_back: Callable[[JobAccount], list[Item]]) -> None:
         """Take up a job that began elsewhere: paused, with what it had outstanding.
@@ -139,36 +139,54 @@ class Engine(Dispatcher):
             setup: How the job is to be run.
             put_back: Puts on the job's books what it had outstanding and gathered, and returns all such activations.
         """
-        account = self._open(flow, job, setup)
-        account.gate, account.paused, account.rested = HELD, True, True
+        account = self._books(flow, job, setup)
+        # All of it before anybody sees the account. The hold is for what there is to tell first: of two threads that
+        # resume the job at once, one restores it, and the other may be ahead of it from there on.
+        account.gate, account.paused, account.rested, account.holds = HELD, True, True, 1
         items = put_back(account)
         if setup.timeout is not None:
             account.left_ns = round(setup.timeout * 1e9)
-        job.status = "paused"
-        if self.bound is not None:
-            self.bound.force(len(items))
-        if account.ledger is not None:
-            account.ledger.began(items)
-        if account.hooks is not None:
-            account.hooks.call("job_start", job)
-            for item in items:
-                account.hooks.call("activation_queue", make_activation(item))
+        with self._lock:
+            self._refuse_closed()
+            if not job.go_over_to(account):
+                return
+            self._live[job.job_id] = account
+        try:
+            if self.bound is not None:
+                self.bound.force(len(items))
+            self._begin_record(account, setup)
+            if account.ledger is not None:
+                account.ledger.began(items)
+            if account.hooks is not None:
+                account.hooks.call("job_start", job)
+                for item in items:
+                    account.hooks.call("activation_queue", make_activation(item))
+        finally:
+            control.release(self, account)
 
     def _open(self, flow: Flow, job: JobState, setup: Setup) -> JobAccount:
-        """Open the books of a job."""
+        """Open the books of a fresh job."""
+        account = self._books(flow, job, setup)
+        with self._lock:
+            self._refuse_closed()
+            self._live[job.job_id] = account
+        job._account = account  # noqa: SLF001 - the two halves of a job
+        self._begin_record(account, setup)
+        return account
+
+    def _books(self, flow: Flow, job: JobState, setup: Setup) -> JobAccount:
+        """Make the books of a job, which nobody else sees yet."""
         account = JobAccount(self, flow, job, setup.workers, first=job.next_number)
         account.lane = self._lane(setup.workers)
         account.hooks = Hooks.of([*self.runtime.instruments, *setup.instruments], self._disabled)
         account.watched = account.hooks is not None or self.bound is not None or setup.ledger is not None
         job._known = tuple(self.graph.nodes)  # noqa: SLF001 - the two halves of a job
-        with self._lock:
-            self._refuse_closed()
-            self._live[job.job_id] = account
-        job._account = account  # noqa: SLF001 - likewise
+        return account
+
+    def _begin_record(self, account: JobAccount, setup: Setup) -> None:
         if setup.ledger is not None:
             account.ledger = setup.ledger(account)
-        self._tracker.job_started(job)
-        return account
+        self._tracker.job_started(account.job)
 
     def _refuse_closed(self) -> None:
         if self._closing:
@@ -193,9 +211,8 @@ class Engine(Dispatcher):
             self._pool_size = workers
             return self.crew.pool
 
-    def _run_here(self, account: JobAccount) -> None:
+    def _run_here(self, account: JobAccount, lane: Workers) -> None:
         enclosing = account.enclosing = context.current()
-        lane = account.lane
         assert isinstance(lane, ThreadPool)  # noqa: S101 - made by _lane just before
         try:
             lane.work()
@@ -236,8 +253,11 @@ class Engine(Dispatcher):
         Raises:
             JobStatusError: The job has ended.
             FlowShutdownError: The flow was shut down.
+            UnknownNameError: A deferred event is not one of the flow's. The job stays as it is.
         """
         job = account.job
+        for event in job.deferred_events:
+            self._outlet(event)
         with self._lock:
             self._refuse_closed()
             with account.lock:
@@ -246,30 +266,42 @@ class Engine(Dispatcher):
                 if not account.paused:
                     return
                 rested, account.rested = account.rested, False
-        if rested:
-            account.lane = self._lane(account.workers)
-        try:
-            for routine_id, event, data in job.take_deferred_events():
-                outlet = self.graph.nodes[routine_id].outgoing[event][tuple(data)]
-                self.emit(account, outlet, tuple(data.values()), forced=True)
-            with account.lock:
+                if rested and account.sequential:
+                    account.lane = self._lane(None)
+                lane = account.lane
+                # From here on it can be paused or ended again; what was deferred is queued before anything starts.
                 account.paused = False
+                account.holds += 1
                 job.note_resume()
-                if account.left_ns is not None:
+        try:
+            if account.ledger is not None:
+                account.ledger.changed()
+            if account.hooks is not None:
+                account.hooks.call("job_resume", job)
+            for event in job.take_deferred_events():
+                self.emit(account, self._outlet(event), tuple(event.data.values()), forced=True)
+            with account.lock:
+                if account.gate == HELD and not account.paused and account.left_ns is not None:
                     self._set_deadline(account, account.left_ns / 1e9)
                     account.left_ns = None
-                control.reopen_locked(self, account)
+            control.release(self, account)
         except BaseException as error:
             self.abandon(account, error)
             raise
-        if account.ledger is not None:
-            account.ledger.changed()
-        if account.hooks is not None:
-            account.hooks.call("job_resume", job)
-        if not account.running:
-            self.quiet(account)
         if account.sequential and rested:
-            self._run_here(account)
+            self._run_here(account, lane)
+
+    def _outlet(self, event: DeferredEvent) -> Outlet:
+        """Where a deferred event goes."""
+        node = self.graph.nodes.get(event.routine_id)
+        if node is None:
+            raise UnknownNameError("routine", event.routine_id, self.graph.nodes, f"flow {self.name!r}")
+        shapes = node.outgoing.get(event.event_name)
+        if shapes is None:
+            if node.routine.get_event(event.event_name) is None:
+                raise UnknownNameError("event", event.event_name, node.routine.events, f"routine {event.routine_id!r}")
+            shapes = node.route(event.event_name, ())
+        return shapes[tuple(event.data)]
 
     def cancel(self, account: JobAccount, reason: str) -> bool:
         """End a job: what is queued is dropped, coroutines are cancelled, handlers that run may end.

@@ -143,8 +143,12 @@ class Dispatcher:
         queued = account.queued
         for item in items:
             queued[item[0]] = item
-        if point is not None:
-            point("gate")
+        self.offer(account, items)
+
+    def offer(self, account: JobAccount, items: Sequence[Item]) -> None:
+        """Let the workers have what has been put on the books, once, unless the gate says otherwise."""
+        if self.point is not None:
+            self.point("gate")
         if account.gate:
             self._turned_away(account, items)
         elif items:
@@ -221,7 +225,7 @@ class Dispatcher:
         account = item[2]
         account.running.pop(item[0], None)
         self.end_turn(item[3].target)
-        self._after_end(account)
+        self.after_end(account)
 
     def tell_start(self, item: Item) -> None:
         """Let those know who want to: the activation is not queued any more."""
@@ -261,7 +265,7 @@ class Dispatcher:
         account.running.pop(item[0], None)
         if not item[3].plain:
             self.end_turn(item[3].target)
-        self._after_end(account)
+        self.after_end(account)
 
     def _record(self, account: JobAccount, ready: Sequence[Item]) -> None:
         """Queue what waited for an end to be recorded; fail the job if that could not be done."""
@@ -271,7 +275,25 @@ class Dispatcher:
         if ready:
             self.enqueue(account, ready)
 
-    def _after_end(self, account: JobAccount) -> None:
+    def run_special(self, item: Item) -> None:
+        """Run an activation whose data must be merged, that must be awaited, or whose turn it is."""
+        delivery = item[3]
+        began = self.clock()
+        try:
+            if delivery.merges:
+                item = self.merged(item)
+                context.enter(item)
+            if delivery.target.is_async:
+                self.coroutines.begin(item)
+                return
+            call_handler(item[3], item)
+        except BaseException as error:  # noqa: BLE001 - as for any other
+            self.fail(item, error, began)
+        else:
+            self.settle(item, "completed", None, began)
+
+    def after_end(self, account: JobAccount) -> None:
+        """Something has left the books: tell who waits for that, and see whether the job is over."""
         if account.watchers:
             account.notify()
         if self.point is not None:
@@ -333,7 +355,7 @@ class Dispatcher:
         account.running.pop(ticket, None)
         if not delivery.plain:
             self.end_turn(delivery.target)
-        self._after_end(account)
+        self.after_end(account)
         return True
 
     def _retry_due(self, item: Item) -> None:
@@ -345,7 +367,7 @@ class Dispatcher:
             account.queued[ticket] = item
             del account.delayed[ticket]
         try:
-            self.enqueue(account, [item])
+            self.offer(account, [item])
         except RuntimeError as no_thread:
             self.abandon(account, no_thread)
 
@@ -421,7 +443,7 @@ class Dispatcher:
             journal.relieve()
         for ticket in doomed:
             account.dropping.pop(ticket, None)
-        self._after_end(account)
+        self.after_end(account)
 
     def _give_room(self, count: int) -> None:
         if self.bound is not None and count:
@@ -498,8 +520,7 @@ def run(item: Item) -> None:
     point = engine.point
     if point is not None:
         point("start")
-    plain = delivery.plain
-    if not plain and not engine.admit(item):
+    if not delivery.plain and not engine.admit(item):
         return  # another worker will come with it
     account.running[ticket] = item
     if point is not None:
@@ -511,42 +532,29 @@ def run(item: Item) -> None:
     if account.watched:
         engine.tell_start(item)
     context.enter(item)
+    if not delivery.plain:
+        engine.run_special(item)
+        return
     began = engine.clock()
     try:
-        if plain:
-            delivery.call(*values)
-        elif not delivery.merges and not delivery.target.is_async:
-            call_handler(delivery, item)
-        else:
-            if delivery.merges:
-                item = engine.merged(item)
-                context.enter(item)
-            if delivery.target.is_async:
-                engine.coroutines.begin(item)
-                return
-            call_handler(item[3], item)
+        delivery.call(*values)
     except BaseException as error:  # noqa: BLE001 - the error strategy decides, and nothing is lost
         engine.fail(item, error, began)
-    else:
-        if not plain or account.watched or account.expired:
-            engine.settle(item, "completed", None, began)
-            return
-        # `settle` once more, for most of all activations: a fifth of what one costs is calling functions.
-        ended = engine.clock()
-        end = (None, item, ended, ended - began, "completed", None, "completed")
-        account.write(end)
-        account.write_end(end)
-        if len(account.unsummed) >= BATCH:
-            account.journal.relieve()
-        if point is not None:
-            point("end")
-        del account.running[ticket]
-        if account.watchers:
-            account.notify()
-        if point is not None:
-            point("last")
-        if not account.running and (account.gate or not account.queued):
-            engine.quiet(account)
+        return
+    if account.watched or account.expired:
+        engine.settle(item, "completed", None, began)
+        return
+    # What `settle` does, for most of all activations.
+    ended = engine.clock()
+    end = (None, item, ended, ended - began, "completed", None, "completed")
+    account.write(end)
+    account.write_end(end)
+    if len(account.unsummed) >= BATCH:
+        account.journal.relieve()
+    if point is not None:
+        point("end")
+    del account.running[ticket]
+    engine.after_end(account)
 
 
 def call_handler(delivery: Delivery, item: Item) -> Any:

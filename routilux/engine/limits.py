@@ -34,7 +34,7 @@ class Bound:
         self._name = name
         self._lock = runtime.lock()
         self._count = 0
-        self._waiting: deque[tuple[int, Lock]] = deque()
+        self._waiting: deque[_Place] = deque()
         self._closed = False
 
     def reserve(self, count: int) -> None:
@@ -53,32 +53,33 @@ class Bound:
 
         Raises:
             QueueFullError: There will never be: more than the limit.
-            FlowShutdownError: The flow is shut down meanwhile.
+            FlowShutdownError: The flow has been shut down, or is so meanwhile.
         """
         if count > self.limit:
             raise QueueFullError(self._name, self.limit, self._count, count)
         with self._lock:
-            if not self._waiting and self._count + count <= self.limit:
+            if not self._closed and not self._waiting and self._count + count <= self.limit:
                 self._count += count
                 return
-            gate = self._runtime.lock()
-            gate.acquire()
-            self._waiting.append((count, gate))
+            place = _Place(count, self._runtime.lock())
+            if not self._closed:
+                self._waiting.append(place)
+                place.gate.acquire()
         try:
-            gate.acquire(timeout=LONGEST_WAIT)
+            place.gate.acquire(timeout=LONGEST_WAIT)
         except BaseException:
-            self._give_up(count, gate)
+            self._give_up(place)
             raise
-        if self._closed:
+        if not place.granted:
             raise FlowShutdownError(f"flow {self._name!r} was shut down while its queue was full")
 
-    def _give_up(self, count: int, gate: Lock) -> None:
+    def _give_up(self, place: _Place) -> None:
         """Interrupted while waiting: give back what may have been granted meanwhile."""
         with self._lock:
-            if (count, gate) in self._waiting:
-                self._waiting.remove((count, gate))
-                return
-        self.release(count)
+            if place in self._waiting:
+                self._waiting.remove(place)
+        if place.granted:
+            self.release(place.count)
 
     def force(self, count: int) -> None:
         """Take room that there may not be: for what must not be lost, such as a restored activation."""
@@ -89,17 +90,29 @@ class Bound:
         """Give room back: activations have started, or will never run."""
         with self._lock:
             self._count -= count
-            while self._waiting and self._count + self._waiting[0][0] <= self.limit:
-                wanted, gate = self._waiting.popleft()
-                self._count += wanted
-                gate.release()
+            while self._waiting and self._count + self._waiting[0].count <= self.limit:
+                place = self._waiting.popleft()
+                self._count += place.count
+                place.granted = True
+                place.gate.release()
 
     def close(self) -> None:
         """Let nobody wait any longer."""
         with self._lock:
             self._closed = True
             while self._waiting:
-                self._waiting.popleft()[1].release()
+                self._waiting.popleft().gate.release()
+
+
+class _Place:
+    """A place in the line of those who wait for room."""
+
+    __slots__ = ("count", "gate", "granted")
+
+    def __init__(self, count: int, gate: Lock) -> None:
+        self.count = count
+        self.gate = gate
+        self.granted = False
 
 
 class Turnstile:

@@ -76,7 +76,6 @@ class Gathered:
             self._value = value
             return own_copy(value)
 
-
     def value(self) -> dict[str, Any]:
         """What has been gathered so far, a copy."""
         with self._lock:

@@ -35,7 +35,7 @@ PATIENCE = 100
 
 
 def wall_seconds(nanoseconds: int) -> float:
-    """Nanoseconds since 1970 in seconds, to the float nearest; their quotient is not, as they are no float themselves."""
+    """Nanoseconds since 1970 in seconds, to the nearest float; a plain quotient would round twice."""
     whole, rest = divmod(nanoseconds, 1_000_000_000)
     return whole + rest / 1e9
 
