@@ -85,6 +85,7 @@ class Flow(Wiring):
         if store is not None and not flow_id:
             raise ValueError("a flow with a store needs a flow_id, by which it finds its jobs again; give it one")
         super().__init__(flow_id or self._scheduler.runtime.new_id("flow"))
+        self._has_own_id = bool(flow_id)
         self._instruments = tuple(instruments)
         self._error_handler: ErrorHandler | None = None
         self._engine: Engine | None = None
@@ -379,12 +380,20 @@ class Flow(Wiring):
         return engine
 
     def wait_for(
-        self, job_state: JobState, timeout: float | None = None, progress_callback: Progress | None = None
+        self,
+        job_state: JobState,
+        timeout: float | None = None,
+        progress_callback: Progress | None = None,
+        *,
+        or_paused: bool = False,
     ) -> bool:
-        """Wait for one job's end; see `JobState.wait_for_completion`."""
+        """Wait for one job's end; see `JobState.wait_for_completion`.
+
+        With ``or_paused``, wait no longer either once the job is paused and nothing of it runs.
+        """
         limit = check_seconds("timeout", timeout, zero=True)
         engine, account = self._account_of(job_state)
-        return self._scheduler.enter(engine.wait, account, limit, progress_callback)
+        return self._scheduler.enter(engine.wait, account, limit, progress_callback, or_rest=or_paused)
 
     def wait_for_completion(self, timeout: float | None = None, job_state: JobState | None = None) -> bool:
         """Wait for one job, or for every job begun so far. Deprecated: use `JobState.wait_for_completion`."""
@@ -429,6 +438,25 @@ class Flow(Wiring):
         """Where jobs are recorded."""
         return self._store
 
+    def use_store(self, store: JobStore | str | PathLike[str]) -> None:
+        """Record jobs in a store, as with ``Flow(store=...)``: for a flow that somebody else has made without one.
+
+        Raises:
+            ValueError: The flow's id was made up when it was made, so that no other process would find its jobs.
+            RuntimeError: The flow has a store, or has run jobs, already.
+            StoreError: The store cannot be opened.
+        """
+        if not self._has_own_id:
+            raise ValueError(
+                f"{self!r} has an id that was made up, by which nobody finds its jobs again; "
+                "give it one where it is made: Flow('orders')"
+            )
+        if self._store is not None:
+            raise RuntimeError(f"{self!r} records its jobs in {self._store!r} already")
+        if self._engine is not None:
+            raise RuntimeError(f"{self!r} has run jobs already; give it its store before")
+        self._store, self._owns_store = _store(store)
+
     def is_run_by(self, engine: Dispatcher) -> bool:
         """True when ``engine`` runs this flow's jobs."""
         return self._engine is engine
@@ -472,6 +500,7 @@ class Flow(Wiring):
         if self._engine is not None:
             raise RuntimeError(f"{self!r} has run jobs already; deserialize into a new Flow()")
         self.flow_id = other.flow_id
+        self._has_own_id = other._has_own_id
         self._strategy = other._strategy
         self._configured_workers = other._configured_workers
         self.execution_timeout = other.execution_timeout

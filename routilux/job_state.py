@@ -326,6 +326,14 @@ class JobState:
         return str(self.pause_points[-1]["reason"]) if self.pause_points else ""
 
     @property
+    def cancel_reason(self) -> str:
+        """Why the job was cancelled; empty if it was not, or no reason was given."""
+        if self.status != "cancelled":
+            return ""
+        said = (str(record.data["reason"]) for record in reversed(self.execution_history) if _is_cancellation(record))
+        return next(said, "")
+
+    @property
     def deferred_events(self) -> list[DeferredEvent]:
         """Events that wait for the job to be resumed, a copy."""
         with self._lock:
@@ -540,3 +548,7 @@ class JobState:
 
     def __repr__(self) -> str:
         return f"<JobState {self.job_id} of {self.flow_id!r}: {self.status}>"
+
+
+def _is_cancellation(record: ExecutionRecord) -> bool:
+    return record.kind == "job" and record.event_name == "cancelled" and "reason" in record.data

@@ -14,7 +14,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -55,6 +55,9 @@ CREATE TABLE gathered (
     data TEXT NOT NULL, PRIMARY KEY (job_id, routine, slot)
 ) WITHOUT ROWID;
 """
+
+CANCEL_REASON = "cancel_reason"
+"""Key of a document in the store beyond those of a job's: a store keeps no history but that of activations."""
 
 COUNTED = ("completed", "failed", "error_continued", "skipped")
 
@@ -147,7 +150,7 @@ class JobStore:
         """
         with self._reading() as database:
             row = database.execute(
-                "SELECT document, status, emitted, next_number FROM jobs WHERE job_id = ?", (job_id,)
+                "SELECT document, status, emitted, next_number, updated FROM jobs WHERE job_id = ?", (job_id,)
             ).fetchone()
             if row is None:
                 raise KeyError(job_id)
@@ -254,6 +257,11 @@ class JobStore:
         return self._database
 
     @property
+    def in_use(self) -> bool:
+        """Whether somebody has it open to write: only then can jobs that are ``running`` really be so."""
+        return self._owner is not None or _is_owned(self.path)
+
+    @property
     def closed(self) -> bool:
         """Whether `close` was called."""
         return self._database is None
@@ -285,6 +293,9 @@ class JobStore:
 
 def write_job(database: sqlite3.Connection, job: JobState, document: dict[str, Any], now: float) -> None:
     """Write the row of a job."""
+    if job.status == "cancelled":
+        # The one word on a job that is neither in its document nor in its activations.
+        document = {**document, CANCEL_REASON: job.cancel_reason}
     database.execute(
         "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (job_id) DO UPDATE SET status = excluded.status,"
         " updated = excluded.updated, emitted = excluded.emitted, next_number = excluded.next_number,"
@@ -323,6 +334,20 @@ def _own(path: str, timeout: float) -> sqlite3.Connection:
     return owner
 
 
+def _is_owned(path: str) -> bool:
+    """Whether somebody owns a store; looking keeps nobody from it."""
+    try:
+        with closing(sqlite3.connect(f"{_address(f'{path}-owner')}?mode=ro", uri=True, timeout=0)) as look:
+            look.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+    return False
+
+
+def _address(path: str) -> str:
+    return Path(path).absolute().as_uri()
+
+
 def _release(owner: sqlite3.Connection | None) -> None:
     if owner is not None:
         owner.close()
@@ -332,9 +357,8 @@ def _open(path: str, timeout: float, *, sync: bool, read_only: bool) -> sqlite3.
     database = None
     try:
         if read_only:
-            address = f"{Path(path).absolute().as_uri()}?mode=ro"
             database = sqlite3.connect(
-                address, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False
+                f"{_address(path)}?mode=ro", uri=True, timeout=timeout, isolation_level=None, check_same_thread=False
             )
         else:
             database = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
@@ -391,10 +415,14 @@ def _document(
 ) -> Any:
     """Put a job's document together from its rows; reading it checks it."""
     place = f"job {job_id!r} in the store"
-    text, status, emitted, next_number = row
+    text, status, emitted, next_number, updated = row
     document = parse_document(text, place)
     if not isinstance(document, dict):
         raise SerializationError(place, "its document must be an object")
+    reason = document.pop(CANCEL_REASON, "")
+    history = [_record(end) for end in ends]
+    if status == "cancelled":
+        history.append(_cancellation(reason, updated))
     pending = [
         {
             "routine": routine,
@@ -418,8 +446,13 @@ def _document(
             for routine, slot, data in gathered
         ],
         "figures": _figures(ends),
-        "history": [_record(end) for end in ends],
+        "history": history,
     }
+
+
+def _cancellation(reason: str, updated: Any) -> dict[str, Any]:
+    moment = _moment(updated).isoformat()
+    return {"routine": "", "name": "cancelled", "data": {"reason": reason}, "timestamp": moment, "kind": "job"}
 
 
 def _figures(ends: list[Sequence[Any]]) -> dict[str, dict[str, int]]:

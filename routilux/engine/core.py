@@ -357,9 +357,16 @@ class Engine(Dispatcher):
 
     # Waiting and shutting down
 
-    def wait(self, account: JobAccount, timeout: float | None, progress: waiting.Progress | None = None) -> bool:
+    def wait(
+        self,
+        account: JobAccount,
+        timeout: float | None,
+        progress: waiting.Progress | None = None,
+        *,
+        or_rest: bool = False,
+    ) -> bool:
         """Wait until the job is over; see `waiting.wait_for`."""
-        return waiting.wait_for(self, account, timeout, progress)
+        return waiting.wait_for(self, account, timeout, progress, or_rest=or_rest)
 
     def wait_all(self, timeout: float | None, *, or_rest: bool = False) -> bool:
         """Wait until every job begun so far is over, at most ``timeout`` seconds in all."""
