@@ -1,0 +1,314 @@
+"""``routilux jobs``: what is in a job store, and what can be done to it.
+
+Looking opens a store read-only, and works while another process runs its jobs; all else needs it for itself.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from routilux.cli import facts
+from routilux.cli.given import check_there, find_job, load_flow, looking, owning, recording
+from routilux.cli.printing import (
+    OutputLines,
+    age,
+    compact,
+    print_json,
+    print_outcome,
+    print_routines,
+    remark,
+    rows,
+    table,
+    when,
+)
+from routilux.cli.root import Refusal, example, refusing
+from routilux.cli.watching import Watch, attend, exit_code, leave, not_begun, watched
+from routilux.flow import Flow
+from routilux.job_state import FINAL, JobState
+from routilux.store import JobStore
+
+__all__ = ["jobs"]
+
+STATUSES = ("pending", "running", "interrupted", "paused", "completed", "failed", "cancelled")
+
+
+class Jobs(click.Group):
+    """A group that stands behind a store, and notices when it was left out."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the store's path; ``jobs list --help`` and ``jobs STORE --help`` help without one."""
+        helps = set(ctx.help_option_names)
+        if args and args[0] in self.commands and not Path(args[0]).exists():
+            if not helps & set(args):
+                raise click.UsageError(
+                    f"the store is missing before {args[0]!r}: {ctx.command_path} STORE {args[0]} …", ctx
+                )
+            args = ["STORE", *args]
+        elif len(args) > 1 and args[1] in helps:
+            args = [args[1]]
+        return super().parse_args(ctx, args)
+
+
+@click.group(
+    cls=Jobs,
+    short_help="List, resume, cancel … the jobs in a store.",
+    epilog=example(
+        "routilux jobs orders.db list --status paused",
+        "routilux jobs orders.db show 3fa9                # any beginning of its id that no other has",
+        "routilux jobs orders.db resume 3fa9 --flow orders:make_flow",
+    ),
+)
+@click.argument("store", metavar="STORE")
+@click.pass_context
+def jobs(ctx: click.Context, store: str) -> None:
+    """Look after the jobs in the file STORE, which routilux run --store or Flow(store=...) has made.
+
+    A job may be named by any beginning of its id that no other job has; job- need not be typed.
+
+    Exits with 2 when something cannot be done, such as when another process has the store open; list and show only
+    look, and work all the same.
+    """
+    ctx.obj = store
+
+
+# Looking
+
+
+@jobs.command(
+    "list",
+    epilog=example(
+        "routilux jobs orders.db list --flow orders --status interrupted",
+        "routilux jobs orders.db list --json | jq -r '.[] | select(.outstanding > 0) | .job'",
+    ),
+)
+@click.option("--flow", "flow_id", metavar="ID", help="Only jobs of the flow of this id.")
+@click.option("--status", type=click.Choice(STATUSES), help="Only jobs of this status.")
+@click.option("--json", "as_json", is_flag=True, help="Print an array of objects, in one line.")
+@click.pass_obj
+def list_jobs(store: str, flow_id: str | None, status: str | None, as_json: bool) -> None:
+    """List jobs, oldest first.
+
+    A job is interrupted when it was running and no process has the store open any more: resume lets it go on. In JSON
+    its status is running, and interrupted true.
+    """
+    with looking(store) as opened:
+        in_use = opened.in_use
+        found = [facts.summary(job, in_use=in_use) for job in opened.jobs(flow_id)]
+    found = [job for job in found if status is None or _status(job) == status]
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        remark(f"no {'such ' if flow_id or status else ''}jobs in {store}")
+        return
+    lines = [
+        [
+            job["job"],
+            job["flow"],
+            _status(job),
+            job["ended"],
+            job["outstanding"],
+            when(job["created"]),
+            age(job["updated"]),
+        ]
+        for job in found
+    ]
+    heads = ["job", "flow", "status", "ended", "outstanding", "created", "updated"]
+    rows(table(heads, lines, ["ended", "outstanding"]), [_status(job) for job in found])
+
+
+def _status(job: dict[str, Any]) -> str:
+    return "interrupted" if job["interrupted"] else str(job["status"])
+
+
+@jobs.command(
+    short_help="Show all that there is to a job.",
+    epilog=example("routilux jobs orders.db show 3fa9", "routilux jobs orders.db show 3fa9 --json | jq .pending"),
+)
+@click.argument("job")
+@click.option(
+    "--history", type=click.IntRange(min=0), default=10, show_default=True, metavar="N", help="The last N records."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print an object, in one line.")
+@click.pass_obj
+def show(store: str, job: str, history: int, as_json: bool) -> None:
+    """Show all that there is to a job: figures, what is outstanding, its history, its error with the traceback."""
+    with looking(store) as opened:
+        stored = find_job(opened, job)
+        found = facts.detailed(stored, _load(opened, stored.job_id), in_use=opened.in_use, history=history)
+    if as_json:
+        print_json(found)
+        return
+    click.echo(f"{found['job']} of {found['flow']}: {click.style(_status(found), bold=True)}")
+    for name in ("created", "updated"):
+        click.echo(f"  {name}  {when(found[name])} ({age(found[name])})")
+    if found["reason"]:
+        click.echo(f"  reason   {found['reason']}")
+    if found["error"]:
+        click.echo(f"  error    {found['error']}")
+    click.echo()
+    print_routines(found)
+    _print_sections(found)
+
+
+def _print_sections(found: dict[str, Any]) -> None:
+    pending = [
+        [task["number"], f"{task['routine']}.{task['slot']}", task["attempt"], compact(task["data"])]
+        for task in found["pending"]
+    ]
+    _section("outstanding", pending, ["number", "for", "attempt", "data"], ["number", "attempt"])
+    deferred = [[f"{event['routine']}.{event['event']}", compact(event["data"])] for event in found["deferred"]]
+    _section("deferred until it is resumed", deferred, ["event", "data"])
+    outputs = [[when(each["at"]), each["routine"], each["type"], compact(each["data"])] for each in found["outputs"]]
+    _section("sent", outputs, ["at", "by", "type", "data"])
+    records = [[when(each["at"]), each["routine"], each["name"], compact(each["data"])] for each in found["history"]]
+    _section(
+        f"history, the last {len(records)} of {found['recorded']} records", records, ["at", "routine", "what", "data"]
+    )
+    if found["traceback"]:
+        click.echo(f"\n{found['traceback'].rstrip()}")
+
+
+def _section(title: str, lines: list[list[Any]], heads: list[str], right: list[str] | None = None) -> None:
+    if lines:
+        click.echo(f"\n  {title}")
+        rows(table(heads, lines, right or []), indent="    ")
+
+
+def _load(store: JobStore, job_id: str) -> JobState:
+    try:
+        return store.load(job_id)
+    except KeyError as error:
+        raise Refusal(f"job {job_id!r} is not in {store.path!r} any more") from error
+
+
+# Letting go on
+
+
+@jobs.command(
+    short_help="Let a job go on, or all of a flow's.",
+    epilog=example(
+        "routilux jobs orders.db resume 3fa9 --flow orders:make_flow",
+        "routilux jobs orders.db resume --all --flow orders:make_flow --json",
+    ),
+)
+@click.argument("job", required=False)
+@click.option("--flow", "factory", required=True, metavar="MODULE:FACTORY", help="Makes the flow whose job it is.")
+@click.option("--all", "every", is_flag=True, help="Every job of that flow that has not ended.")
+@watched(on_interrupt="pause")
+@click.pass_obj
+def resume(store: str, job: str | None, factory: str, every: bool, watch: Watch) -> None:
+    """Let a job go on that is paused, or that was interrupted by a crash, until it ends or is paused again.
+
+    Whatever was not recorded as ended runs (again). Ctrl-C pauses the job, so that it can be resumed once more.
+
+    Exits as routilux run does: with 0 when the job completed, 1 when it failed or was cancelled, 2 when it could not
+    be resumed, 3 when it is paused, and 130 after Ctrl-C. With --all it is the worst of them.
+    """
+    if every == (job is not None):
+        raise click.UsageError("name one JOB, or say --all" if job is None else "--all goes without a JOB")
+    check_there(store)
+    flow = load_flow(factory)
+    with recording(flow, store) as opened, refusing():
+        assert opened is not None  # noqa: S101 - it was named
+        chosen = _chosen(opened, flow, job)
+        if not (watch.quiet or watch.as_json):
+            for each in chosen:
+                each.set_output_handler(OutputLines())
+        ended = attend(flow, [partial(flow.resume, each) for each in chosen], watch)
+    for problem in ended.problems:
+        if not every:
+            raise not_begun(problem)
+        remark(str(problem))
+    begun = [each for each in chosen if each in ended.jobs]
+    _print_outcomes(begun, every=every, watch=watch)
+    leave(ended, 2 if ended.problems else exit_code(each.status for each in begun))
+
+
+def _chosen(store: JobStore, flow: Flow, given: str | None) -> list[JobState]:
+    if given is not None:
+        return [_load(store, find_job(store, given).job_id)]
+    unfinished = store.jobs(unfinished=True)
+    mine = [stored.job_id for stored in unfinished if stored.flow_id == flow.flow_id]
+    if others := len(unfinished) - len(mine):
+        remark(f"left alone, as they are of other flows: {_counted(others)}")
+    if not mine:
+        remark(f"flow {flow.flow_id!r} has no job in {store.path} that is to go on")
+    return [_load(store, job_id) for job_id in mine]
+
+
+def _print_outcomes(jobs: list[JobState], *, every: bool, watch: Watch) -> None:
+    outcomes = [facts.outcome(job) for job in jobs]
+    if watch.as_json:
+        print_json(outcomes if every else outcomes[0])
+        return
+    for found in outcomes:
+        print_outcome(found, trace=watch.trace)
+
+
+def _counted(number: int) -> str:
+    return f"{number} job{'' if number == 1 else 's'}"
+
+
+# Ending and forgetting
+
+
+@jobs.command(
+    short_help="Cancel a job that no process runs.",
+    epilog=example("routilux jobs orders.db cancel 3fa9 --reason 'ordered twice'"),
+)
+@click.argument("job")
+@click.option("--reason", default="", help="Why; kept with the job.")
+@click.pass_obj
+def cancel(store: str, job: str, reason: str) -> None:
+    """Cancel a job that no process runs: what it has outstanding is dropped, and it can never be resumed."""
+    with owning(store) as opened:
+        found = _load(opened, find_job(opened, job).job_id)
+        dropped = len(found.pending_tasks)
+        if not found.cancel_unstarted(reason):
+            raise Refusal(f"job {found.job_id!r} is {found.status} already; there is nothing to cancel")
+        opened.put(found)
+    click.echo(f"{found.job_id} of {found.flow_id}: cancelled, {dropped} outstanding dropped")
+
+
+@jobs.command(epilog=example("routilux jobs orders.db delete 3fa9"))
+@click.argument("job")
+@click.option("--force", is_flag=True, help="Also if the job has not ended, with all that it has outstanding.")
+@click.pass_obj
+def delete(store: str, job: str, force: bool) -> None:
+    """Forget a job, and all that is recorded of it."""
+    with owning(store) as opened:
+        found = find_job(opened, job)
+        if found.status not in FINAL and not force:
+            raise Refusal(
+                f"job {found.job_id!r} is {found.status}, with {found.pending} outstanding; "
+                "cancel it first, or forget it all the same with --force"
+            )
+        opened.delete(found.job_id)
+    click.echo(f"{found.job_id} of {found.flow_id}: forgotten")
+
+
+@jobs.command(
+    epilog=example("routilux jobs orders.db prune --keep 100", "routilux jobs orders.db prune --keep 0 --flow orders")
+)
+@click.option(
+    "--keep",
+    type=click.IntRange(min=0),
+    required=True,
+    metavar="N",
+    help="How many that have ended stay, the latest ones.",
+)
+@click.option("--flow", "flow_id", metavar="ID", help="Only jobs of the flow of this id.")
+@click.pass_obj
+def prune(store: str, keep: int, flow_id: str | None) -> None:
+    """Forget jobs that have ended, but for the latest ones.
+
+    Jobs that have not ended stay.
+    """
+    with owning(store) as opened:
+        number = opened.prune(keep, flow_id)
+    click.echo(f"{_counted(number)} forgotten")
