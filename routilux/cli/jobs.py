@@ -7,21 +7,21 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 
 from routilux.cli import facts
+from routilux.cli.attending import Ended
 from routilux.cli.given import check_there, find_job, load_flow, looking, owning, recording
 from routilux.cli.printing import (
     OutputLines,
     age,
-    compact,
+    print_details,
     print_json,
     print_outcome,
-    print_routines,
     remark,
     rows,
+    shown_status,
     table,
     when,
 )
@@ -32,6 +32,8 @@ from routilux.job_state import FINAL, JobState
 from routilux.store import JobStore
 
 __all__ = ["jobs"]
+
+NOTHING = Ended([], [], interrupted=False, left=False)
 
 STATUSES = ("pending", "running", "interrupted", "paused", "completed", "failed", "cancelled")
 
@@ -98,7 +100,7 @@ def list_jobs(store: str, flow_id: str | None, status: str | None, as_json: bool
     with looking(store) as opened:
         in_use = opened.in_use
         found = [facts.summary(job, in_use=in_use) for job in opened.jobs(flow_id)]
-    found = [job for job in found if status is None or _status(job) == status]
+    found = [job for job in found if status is None or shown_status(job) == status]
     if as_json:
         print_json(found)
         return
@@ -109,7 +111,7 @@ def list_jobs(store: str, flow_id: str | None, status: str | None, as_json: bool
         [
             job["job"],
             job["flow"],
-            _status(job),
+            shown_status(job),
             job["ended"],
             job["outstanding"],
             when(job["created"]),
@@ -118,11 +120,7 @@ def list_jobs(store: str, flow_id: str | None, status: str | None, as_json: bool
         for job in found
     ]
     heads = ["job", "flow", "status", "ended", "outstanding", "created", "updated"]
-    rows(table(heads, lines, ["ended", "outstanding"]), [_status(job) for job in found])
-
-
-def _status(job: dict[str, Any]) -> str:
-    return "interrupted" if job["interrupted"] else str(job["status"])
+    rows(table(heads, lines, ["ended", "outstanding"]), [shown_status(job) for job in found])
 
 
 @jobs.command(
@@ -143,40 +141,7 @@ def show(store: str, job: str, history: int, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    click.echo(f"{found['job']} of {found['flow']}: {click.style(_status(found), bold=True)}")
-    for name in ("created", "updated"):
-        click.echo(f"  {name}  {when(found[name])} ({age(found[name])})")
-    if found["reason"]:
-        click.echo(f"  reason   {found['reason']}")
-    if found["error"]:
-        click.echo(f"  error    {found['error']}")
-    click.echo()
-    print_routines(found)
-    _print_sections(found)
-
-
-def _print_sections(found: dict[str, Any]) -> None:
-    pending = [
-        [task["number"], f"{task['routine']}.{task['slot']}", task["attempt"], compact(task["data"])]
-        for task in found["pending"]
-    ]
-    _section("outstanding", pending, ["number", "for", "attempt", "data"], ["number", "attempt"])
-    deferred = [[f"{event['routine']}.{event['event']}", compact(event["data"])] for event in found["deferred"]]
-    _section("deferred until it is resumed", deferred, ["event", "data"])
-    outputs = [[when(each["at"]), each["routine"], each["type"], compact(each["data"])] for each in found["outputs"]]
-    _section("sent", outputs, ["at", "by", "type", "data"])
-    records = [[when(each["at"]), each["routine"], each["name"], compact(each["data"])] for each in found["history"]]
-    _section(
-        f"history, the last {len(records)} of {found['recorded']} records", records, ["at", "routine", "what", "data"]
-    )
-    if found["traceback"]:
-        click.echo(f"\n{found['traceback'].rstrip()}")
-
-
-def _section(title: str, lines: list[list[Any]], heads: list[str], right: list[str] | None = None) -> None:
-    if lines:
-        click.echo(f"\n  {title}")
-        rows(table(heads, lines, right or []), indent="    ")
+    print_details(found)
 
 
 def _load(store: JobStore, job_id: str) -> JobState:
@@ -219,7 +184,7 @@ def resume(store: str, job: str | None, factory: str, every: bool, watch: Watch)
         if not (watch.quiet or watch.as_json):
             for each in chosen:
                 each.set_output_handler(OutputLines())
-        ended = attend(flow, [partial(flow.resume, each) for each in chosen], watch)
+        ended = attend(flow, [partial(flow.resume, each) for each in chosen], watch) if chosen else NOTHING
     for problem in ended.problems:
         if not every:
             raise not_begun(problem)
@@ -231,7 +196,13 @@ def resume(store: str, job: str | None, factory: str, every: bool, watch: Watch)
 
 def _chosen(store: JobStore, flow: Flow, given: str | None) -> list[JobState]:
     if given is not None:
-        return [_load(store, find_job(store, given).job_id)]
+        found = find_job(store, given)
+        if found.flow_id != flow.flow_id:
+            theirs = f"job {found.job_id!r} is of flow {found.flow_id!r}, not of {flow.flow_id!r}"
+            raise Refusal(f"{theirs}; name with --flow what makes that flow")
+        if found.status in FINAL:
+            raise Refusal(f"job {found.job_id!r} is {found.status}, which is final; there is nothing to resume")
+        return [_load(store, found.job_id)]
     unfinished = store.jobs(unfinished=True)
     mine = [stored.job_id for stored in unfinished if stored.flow_id == flow.flow_id]
     if others := len(unfinished) - len(mine):

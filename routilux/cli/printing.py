@@ -18,7 +18,18 @@ from routilux import runtime as runtimes
 from routilux.cli.root import one_line
 from routilux.output_handler import OutputHandler
 
-__all__ = ["OutputLines", "age", "compact", "print_json", "print_outcome", "remark", "rows", "table", "when"]
+__all__ = [
+    "OutputLines",
+    "age",
+    "print_details",
+    "print_json",
+    "print_outcome",
+    "remark",
+    "rows",
+    "shown_status",
+    "table",
+    "when",
+]
 
 COLOURS = {
     "completed": "green",
@@ -35,7 +46,8 @@ DATA_WIDTH = 100
 
 def remark(text: str) -> None:
     """Say something that is not what was asked for."""
-    click.echo(f"routilux: {text}", err=True)
+    # The stream of the moment: a progress bar puts its own there, which writes above the bar.
+    click.echo(f"routilux: {text}", file=sys.stderr)
 
 
 def print_json(value: Any) -> None:
@@ -54,10 +66,10 @@ class OutputLines(OutputHandler):
 
     def handle(self, job_id: str, routine_id: str, output_type: str, data: dict[str, Any], timestamp: datetime) -> None:  # noqa: ARG002
         """Print one output."""
-        # Not through click, which would find the terminal behind a progress bar's back. Nobody may be reading.
+        # Nobody may be reading.
         with suppress(BrokenPipeError):
-            sys.stdout.write(f"{routine_id} {output_type}: {json.dumps(data, ensure_ascii=False, default=str)}\n")
-            sys.stdout.flush()
+            line = f"{routine_id} {output_type}: {json.dumps(data, ensure_ascii=False, default=str)}"
+            click.echo(line, file=sys.stdout)
 
 
 # Tables
@@ -152,3 +164,58 @@ def print_routines(facts: Mapping[str, Any]) -> None:
 
 
 _HEADS = {"completed": "done", "error_continued": "continued"}
+
+
+# Details
+
+
+def shown_status(facts: Mapping[str, Any]) -> str:
+    """A job's status for people: one that is running where nobody runs it was interrupted."""
+    return "interrupted" if facts["interrupted"] else str(facts["status"])
+
+
+def print_details(facts: Mapping[str, Any]) -> None:
+    """Print all that there is to a stored job.
+
+    Args:
+        facts: As `facts.detailed` gives them.
+    """
+    status = shown_status(facts)
+    click.echo(f"{facts['job']} of {facts['flow']}: {click.style(status, fg=COLOURS.get(status), bold=True)}")
+    for name in ("created", "updated"):
+        click.echo(f"  {name}  {when(facts[name])} ({age(facts[name])})")
+    for name in ("reason", "error"):
+        if facts[name]:
+            click.echo(f"  {name:<7}  {one_line(facts[name])}")
+    click.echo()
+    print_routines(facts)
+    waiting = [
+        [task["number"], f"{task['routine']}.{task['slot']}", task["attempt"], compact(task["data"])]
+        for task in facts["pending"]
+    ]
+    _section("outstanding", ["number", "for", "attempt", "data"], waiting, ["number", "attempt"])
+    deferred = [[f"{event['routine']}.{event['event']}", compact(event["data"])] for event in facts["deferred"]]
+    _section("deferred until it is resumed", ["event", "data"], deferred)
+    sent = [[when(each["at"]), each["routine"], each["type"], compact(each["data"])] for each in facts["outputs"]]
+    _section("sent", ["at", "by", "type", "data"], sent)
+    records = [[when(each["at"]), each["routine"], each["name"], _told(each)] for each in facts["history"]]
+    _section(f"history, {len(records)} of {facts['recorded']}", ["at", "routine", "what", ""], records)
+    if facts["traceback"]:
+        click.echo(f"\n{facts['traceback'].rstrip()}")
+
+
+def _section(title: str, heads: Sequence[str], lines: Sequence[Sequence[object]], right: Iterable[str] = ()) -> None:
+    if lines:
+        click.secho(f"\n  {title}", bold=True)
+        rows(table(heads, lines, right), indent="    ")
+
+
+def _told(record: Mapping[str, Any]) -> str:
+    """What a record says, in few words."""
+    data = record["data"]
+    if record["kind"] != "activation":
+        return compact(data) if data else ""
+    attempt = f", attempt {data['attempt']}" if data["attempt"] > 1 else ""
+    return f"{data['slot']}{attempt}, {data['duration']:.3f} s" + (
+        f": {one_line(data['error'])}" if "error" in data else ""
+    )

@@ -69,8 +69,10 @@ def _worded() -> Iterator[None]:
     try:
         yield
     except click.UsageError as error:
-        # The help page that a group shows when it is given nothing is one of these.
-        if error.ctx is None or error.message == error.ctx.get_help():
+        if error.ctx is None:
+            raise Refusal(error.format_message()) from error
+        # The help page that a group shows when it is given nothing is one of these, too.
+        if error.message == error.ctx.get_help():
             raise
         raise Refusal(f"{error.format_message().rstrip('.')}; see {error.ctx.command_path} --help") from error
 
