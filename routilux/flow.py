@@ -382,9 +382,14 @@ class Flow:
             raise ValueError(
                 f"{job!r} is not a job of flow {self.flow_id!r}; give the flow the id that it had: Flow({job.flow_id!r})"
             )
-        kept = job._kept or Kept()
-        setup = self._setup(kept.strategy or self._strategy, kept.time_left)
-        restore(self, self._current_engine(), job, kept, setup)
+        with job._taking_up:
+            if job._account is not None:
+                return
+            if job.status in FINAL:
+                raise JobStatusError("resumed", job.job_id, job.status, "a paused job")
+            kept = job._kept or Kept()
+            setup = self._setup(kept.strategy or self._strategy, kept.time_left)
+            restore(self, self._current_engine(), job, kept, setup)
 
     def cancel(self, job_state: JobState, reason: str = "") -> bool:
         """End a job: what it has queued is dropped and recorded, ``async`` handlers are cancelled; never waits.
@@ -398,7 +403,9 @@ class Flow:
             ValueError: The job is not one of this flow's.
         """
         if job_state._account is None and job_state.flow_id == self.flow_id:
-            return job_state.cancel_unstarted(str(reason))
+            cancelled = job_state.cancel_unstarted(str(reason))
+            if job_state._account is None:
+                return cancelled
         account = self._account_of(job_state)
         return self._scheduler.enter(account.engine.cancel, account, str(reason))
 

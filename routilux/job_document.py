@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from routilux.engine import control
+from routilux.engine.accounting import CLOSED
 from routilux.engine.activation import EPOCH, Item
 from routilux.engine.figures import Figures
 from routilux.exceptions import RestoredError, SerializationError, brief
@@ -100,7 +101,10 @@ def pending_of(account: JobAccount, *, with_running: bool = False) -> list[Pendi
         waiting = [*account.held.copy().values(), *account.queued.copy().values()]
         delayed = list(account.delayed.values())
     running = list(account.running.copy().values()) if with_running else []
-    tasks = [pending_task(item, None) for item in [*running, *waiting]]
+    # A worker that comes late for an activation that was put aside has it in hand for a moment, in vain.
+    elsewhere = {item[0] % EPOCH for item in [*waiting, *(each.item for each in delayed)]}
+    tasks = [pending_task(item, None) for item in running if item[0] % EPOCH not in elsewhere]
+    tasks += [pending_task(item, None) for item in waiting]
     return tasks + [pending_task(each.item, wall + (each.due_ns - now) / 1e9) for each in delayed]
 
 
@@ -126,7 +130,9 @@ def restore(flow: Flow, engine: Engine, job: JobState, kept: Kept, setup: Setup)
         slot = None if node is None else node.routine.get_slot(slot_name)
         if node is None or slot is None:
             place = f"job {job.job_id!r}, outstanding for {routine_id!r}, slot {slot_name!r}"
-            raise SerializationError(place, f"flow {flow.flow_id!r} has no such slot; resume the job in the flow it is of")
+            raise SerializationError(
+                place, f"flow {flow.flow_id!r} has no such slot; resume the job in the flow it is of"
+            )
         return node.target(slot)
 
     tasks = [(target(task.routine_id, task.slot), task) for task in kept.pending]
@@ -163,11 +169,20 @@ def restore(flow: Flow, engine: Engine, job: JobState, kept: Kept, setup: Setup)
 
 def job_to_data(job: JobState) -> dict[str, Any]:
     """Describe a job; see `JobState.serialize`."""
-    account = job._account  # noqa: SLF001 - as its module does
-    if account is None:
-        return describe(job, job._kept or Kept())  # noqa: SLF001 - likewise
-    with control.held_still(account.engine, account):
-        return describe(job, kept_of(account))
+    with job._taking_up:  # noqa: SLF001 - as its module does
+        account = job._account  # noqa: SLF001 - likewise
+        if account is None:
+            return describe(job, job._kept or Kept())  # noqa: SLF001 - likewise
+    while True:
+        with control.held_still(account.engine, account):
+            over = account.gate == CLOSED
+            kept = kept_of(account)
+            if over:
+                kept.pending.clear()  # what still runs of a job that has ended is not to be run again
+            document = describe(job, kept)
+            # Holding it keeps nobody from ending it, and half of the document would be from before that.
+            if over or account.gate != CLOSED:
+                return document
 
 
 def describe(job: JobState, kept: Kept) -> dict[str, Any]:
@@ -178,7 +193,9 @@ def describe(job: JobState, kept: Kept) -> dict[str, Any]:
         "execution_strategy": kept.strategy,
         "time_left": kept.time_left,
         "next_number": kept.next_number,
-        "pending": [task_to_data(task, f"{place}, outstanding for routine {task.routine_id!r}") for task in kept.pending],
+        "pending": [
+            task_to_data(task, f"{place}, outstanding for routine {task.routine_id!r}") for task in kept.pending
+        ],
         "gathered": [
             {
                 "routine": each.routine_id,
@@ -283,8 +300,7 @@ def job_from_data(data: Any) -> JobState:
         _seconds(document, "time_left"),
         _count(document, "next_number", 1),
     )
-    if status in FINAL and kept.pending:
-        raise SerializationError("the document, 'pending'", f"must be empty, as the job has {status}")
+    _check_pending(kept, status)
     job.take_over(
         status=status,
         created=created.timestamp(),
@@ -297,12 +313,27 @@ def job_from_data(data: Any) -> JobState:
         shared_log=_plain(document, "shared_log", list),
         pause_points=_pause_points(document),
         outputs=_outputs(document),
-        deferred=[_deferred(each, f"deferred event {i}") for i, each in enumerate(document.take("deferred_events", list))],
+        deferred=[
+            _deferred(each, f"deferred event {i}") for i, each in enumerate(document.take("deferred_events", list))
+        ],
         history=[_record(each, f"history record {i}") for i, each in enumerate(document.take("history", list))],
         kept=kept,
     )
     document.finish()
     return job
+
+
+def _check_pending(kept: Kept, status: str) -> None:
+    if status in FINAL and kept.pending:
+        raise SerializationError("the document, 'pending'", f"must be empty, as the job has {status}")
+    numbers: set[int] = set()
+    for index, task in enumerate(kept.pending):
+        if task.number in numbers or task.number >= kept.next_number:
+            raise SerializationError(
+                f"outstanding activation {index}, 'number'",
+                f"must be another for each, below 'next_number' ({kept.next_number}), not {task.number}",
+            )
+        numbers.add(task.number)
 
 
 def _plain(reader: Reader, key: str, kind: Any) -> Any:
@@ -315,7 +346,9 @@ def _plain(reader: Reader, key: str, kind: Any) -> Any:
 def _count(reader: Reader, key: str, least: int) -> int:
     value: int = reader.take(key, int)
     if not least <= value < EPOCH:
-        raise SerializationError(f"{reader.place}, {key!r}", f"must be from {least} up, below 2**40, not {brief(value)}")
+        raise SerializationError(
+            f"{reader.place}, {key!r}", f"must be from {least} up, below 2**40, not {brief(value)}"
+        )
     return value
 
 
@@ -402,7 +435,9 @@ def _notes(document: Reader) -> dict[str, dict[str, Any]]:
     notes = _plain(document, "routines", dict)
     for routine_id, note in notes.items():
         if not isinstance(note, dict):
-            raise SerializationError(f"the document, 'routines', {routine_id!r}", f"must be an object, not {brief(note)}")
+            raise SerializationError(
+                f"the document, 'routines', {routine_id!r}", f"must be an object, not {brief(note)}"
+            )
     return dict(notes)
 
 
@@ -460,10 +495,10 @@ def write_document(path: str | Path, data: dict[str, Any]) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, target)  # noqa: PTH105 - a name, not a Path
+        os.replace(name, target)
     except BaseException:
         with suppress(OSError):
-            os.unlink(name)  # noqa: PTH108 - likewise
+            os.unlink(name)
         raise
     _flush_directory(target.parent)
 

@@ -140,6 +140,8 @@ class JobState:
         self._output_handler: OutputHandler | None = None
         self._account: JobAccount | None = None
         self._kept: Kept | None = None
+        # Held while the job gets an account, or is ended without one: only one of the two may happen, and once.
+        self._taking_up = runtime.lock()
         self._emitted_before = 0
         self._entries = 1
 
@@ -401,12 +403,16 @@ class JobState:
         self.status = "running"
 
     def cancel_unstarted(self, reason: str) -> bool:
-        """End a job that no flow runs; for `Flow.cancel`."""
-        if self.status in FINAL:
-            return False
-        self._kept = None
-        self.note_end("cancelled", reason)
-        self.status = "cancelled"
+        """End a job that no flow runs, and record what it had outstanding as dropped; for `Flow.cancel`."""
+        with self._taking_up:
+            if self.status in FINAL or self._account is not None:
+                return False
+            dropped, self._kept = self.pending_tasks, None
+            self.note_end("cancelled", reason)
+            for task in dropped:
+                record = {"slot": task.slot, "attempt": task.attempt, "duration": 0.0}
+                self._note("activation", task.routine_id, "dropped", record)
+            self.status = "cancelled"
         return True
 
     def note_end(self, status: str, reason: str) -> None:

@@ -111,6 +111,7 @@ class Engine(Dispatcher):
             if self.bound is not None:
                 self.bound.release(1)
             raise
+        job._account = account  # noqa: SLF001 - the two halves of a job
         try:
             job.status = "running"
             first = (next(account.numbers), self.clock(), account, entry.delivery(tuple(data)), tuple(data.values()), 1)
@@ -139,12 +140,13 @@ class Engine(Dispatcher):
             setup: How the job is to be run.
             put_back: Puts on the job's books what it had outstanding and gathered, and returns all such activations.
         """
-        account = self._open(flow, job, setup)
-        account.gate, account.paused, account.rested = HELD, True, True
+        account = self._open(flow, job, setup, at_rest=True)
         items = put_back(account)
         if setup.timeout is not None:
             account.left_ns = round(setup.timeout * 1e9)
         job.status = "paused"
+        # Not before the books are whole: from here on anybody may cancel or resume it.
+        job._account = account  # noqa: SLF001 - the two halves of a job
         if self.bound is not None:
             self.bound.force(len(items))
         if account.ledger is not None:
@@ -154,9 +156,11 @@ class Engine(Dispatcher):
             for item in items:
                 account.hooks.call("activation_queue", make_activation(item))
 
-    def _open(self, flow: Flow, job: JobState, setup: Setup) -> JobAccount:
-        """Open the books of a job."""
+    def _open(self, flow: Flow, job: JobState, setup: Setup, *, at_rest: bool = False) -> JobAccount:
+        """Open the books of a job, which the job itself is told of by the caller."""
         account = JobAccount(self, flow, job, setup.workers, first=job.next_number)
+        if at_rest:
+            account.gate, account.paused, account.rested = HELD, True, True
         account.lane = self._lane(setup.workers)
         account.hooks = Hooks.of([*self.runtime.instruments, *setup.instruments], self._disabled)
         account.watched = account.hooks is not None or self.bound is not None or setup.ledger is not None
@@ -164,7 +168,6 @@ class Engine(Dispatcher):
         with self._lock:
             self._refuse_closed()
             self._live[job.job_id] = account
-        job._account = account  # noqa: SLF001 - likewise
         if setup.ledger is not None:
             account.ledger = setup.ledger(account)
         self._tracker.job_started(job)
@@ -235,22 +238,28 @@ class Engine(Dispatcher):
         job = account.job
         with self._lock:
             self._refuse_closed()
+        lane = self._lane(account.workers)
+        with self._lock:
+            self._refuse_closed()
             with account.lock:
                 if account.gate == CLOSED:
                     raise JobStatusError("resumed", job.job_id, job.status, "a paused job")
                 if not account.paused:
                     return
+                # Held on, in another way: others may resume, pause or cancel it from here on, and this call counts.
+                account.paused = False
+                account.holds += 1
+                job.note_resume()
                 rested, account.rested = account.rested, False
-        if rested:
-            account.lane = self._lane(account.workers)
+                if rested:
+                    account.lane = lane
         try:
             for routine_id, event, data in job.take_deferred_events():
                 outlet = self.graph.nodes[routine_id].outgoing[event][tuple(data)]
                 self.emit(account, outlet, tuple(data.values()), forced=True)
             with account.lock:
-                account.paused = False
-                job.note_resume()
-                if account.left_ns is not None:
+                account.holds -= 1
+                if account.gate == HELD and not account.paused and account.left_ns is not None:
                     self._set_deadline(account, account.left_ns / 1e9)
                     account.left_ns = None
                 control.reopen_locked(self, account)

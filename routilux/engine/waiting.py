@@ -71,10 +71,10 @@ def wait_for(
 
 
 def wait_for_rest(engine: Dispatcher, account: JobAccount) -> None:
-    """Wait until nothing of a held job runs but what waits here itself.
+    """Wait until nothing of a held job runs but the calling handler itself.
 
-    Two handlers that hold their job at the same time do not wait for each other. In the event loop's thread, which
-    must not be blocked, this returns at once.
+    Two handlers that hold their job at the same time do not wait for each other; who comes from outside waits for
+    both. In the event loop's thread, which must not be blocked, this returns at once.
     """
     if engine.coroutines.thread.is_current():
         return
@@ -89,7 +89,7 @@ def wait_for_rest(engine: Dispatcher, account: JobAccount) -> None:
         while True:
             with account.lock:
                 waiter.rearm_locked()
-                if account.gate != HELD or not account.running.keys() - mine - account.pausers:
+                if account.gate != HELD or not account.running.keys() - (account.pausers if mine else mine):
                     return
             waiter.park(None)
     finally:
