@@ -123,9 +123,15 @@ class Workers(ABC):
     def submit(self, activations: Sequence[Item]) -> None:
         """Queue ``activations`` in their order."""
 
-    def submit_one(self, activation: Item) -> None:
-        """Queue one activation."""
-        self.submit((activation,))
+    put: Callable[[Item], object]
+    """Queues one activation; whoever calls it calls `summon` next, if the workers are ``hungry`` then."""
+
+    hungry: bool
+    """Whether somebody should be sent for when there is work: read after each `put`, as a call would cost more."""
+
+    @abstractmethod
+    def summon(self) -> None:
+        """Send for a worker."""
 
     @abstractmethod
     def resize(self, max_workers: int) -> None:

@@ -304,8 +304,7 @@ def job_from_data(data: Any) -> JobState:
         _seconds(document, "time_left"),
         _count(document, "next_number", 1),
     )
-    if status in FINAL and kept.pending:
-        raise SerializationError("the document, 'pending'", f"must be empty, as the job has {status}")
+    _check_pending(kept, status)
     job.take_over(
         status=status,
         created=created.timestamp(),
@@ -326,6 +325,19 @@ def job_from_data(data: Any) -> JobState:
     )
     document.finish()
     return job
+
+
+def _check_pending(kept: Kept, status: str) -> None:
+    if status in FINAL and kept.pending:
+        raise SerializationError("the document, 'pending'", f"must be empty, as the job has {status}")
+    numbers: set[int] = set()
+    for index, task in enumerate(kept.pending):
+        if task.number in numbers or task.number >= kept.next_number:
+            raise SerializationError(
+                f"outstanding activation {index}, 'number'",
+                f"must be another for each, below 'next_number' ({kept.next_number}), not {task.number}",
+            )
+        numbers.add(task.number)
 
 
 def _plain(reader: Reader, key: str, kind: Any) -> Any:

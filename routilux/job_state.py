@@ -421,13 +421,17 @@ class JobState:
         self.status = "running"
 
     def cancel_unstarted(self, reason: str) -> bool:
-        """End a job that no flow runs; for `Flow.cancel`."""
+        """End a job that no flow runs, and record what it had outstanding as dropped; for `Flow.cancel`."""
         with self._lock:
             if self._account is not None or self.status in FINAL:
                 return False
+            dropped = [] if self._kept is None else self._kept.pending
             self._kept = None
+            self.note_end("cancelled", reason)
+            for task in dropped:
+                record = {"slot": task.slot, "attempt": task.attempt, "duration": 0.0}
+                self._note("activation", task.routine_id, "dropped", record)
             self.status = "cancelled"
-        self.note_end("cancelled", reason)
         return True
 
     def go_over_to(self, account: JobAccount) -> bool:

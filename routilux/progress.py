@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self, TextIO
 
@@ -221,9 +222,7 @@ class ProgressBar(Tally):
         if view is None or not view.is_due() or not self._drawing.acquire(blocking=False):
             return
         try:
-            # It may have been closed since; nobody draws what is closed.
-            if self._view is view:
-                view.draw()
+            view.draw()
         finally:
             self._drawing.release()
 
@@ -239,6 +238,9 @@ class ProgressBar(Tally):
 
 INTERVAL_NS = 100_000_000
 """Nanoseconds between two pictures."""
+
+GONE = (OSError, ValueError)
+"""What writing raises when a terminal has gone, or a file was closed."""
 
 
 class _View:
@@ -280,7 +282,7 @@ class _View:
         return runtimes.current().monotonic_ns() - self._drawn >= INTERVAL_NS
 
     def draw(self) -> None:
-        """Draw the tally as it is."""
+        """Draw the tally as it is, unless the view has been closed."""
         live = self._live
         if live is None:
             return
@@ -289,21 +291,22 @@ class _View:
         self._shows_jobs = snapshot.live > 0
         try:
             live.update(_picture(snapshot, self._seconds(), self._rows, self._console), refresh=True)
-        except (OSError, ValueError):
-            # The terminal is gone, or the file closed: what is observed goes on without being seen.
+        except GONE:
+            # What is observed goes on without being seen.
             self._live = None
+            with suppress(*GONE):
+                live.stop()
 
     def close(self) -> None:
         """Draw the last picture, or write the one line."""
         self.draw()
-        try:
-            if self._live is not None:
-                self._live.stop()
-            elif not self._console.is_terminal:
+        live, self._live = self._live, None
+        with suppress(*GONE):
+            if live is not None:
+                live.stop()
+            else:
                 self._file.write(summary(self._tally.snapshot(), self._seconds()) + "\n")
                 self._file.flush()
-        except (OSError, ValueError):
-            self._live = None
 
     def _seconds(self) -> float:
         return (runtimes.current().monotonic_ns() - self._began) / 1e9

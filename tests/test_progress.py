@@ -210,6 +210,16 @@ def test_away_from_a_terminal_there_is_one_line_at_the_end(capsys):
     assert err.count("\n") == 1
 
 
+def test_a_terminal_that_can_only_print_gets_the_line(monkeypatch):
+    """Where the cursor cannot be moved there is no picture to redraw."""
+    monkeypatch.setenv("TERM", "dumb")
+    terminal = Terminal()
+    with ProgressBar(terminal) as bar:
+        run_shaky(bar, delay=0.0)
+    assert terminal.getvalue().startswith("jobs: 1 completed; ")
+    assert terminal.getvalue().count("\n") == 1
+
+
 def test_a_terminal_shows_the_picture_and_what_is_printed_above_it(monkeypatch):
     """Lines written to standard error meanwhile stand above; standard output, if piped, is not touched."""
     terminal = Terminal()
@@ -332,12 +342,14 @@ def test_nothing_is_drawn_once_a_bar_has_stopped():
     explore(program, schedules=200).raise_if_failed()
 
 
-def test_a_terminal_that_goes_away_breaks_nothing():
-    """What cannot be drawn is not; the counting goes on, and so does the flow."""
+def test_a_terminal_that_goes_away_breaks_nothing(monkeypatch):
+    """What cannot be drawn is not; the counting goes on, and so does the flow; standard error is put back."""
     terminal = Terminal()
-    with ProgressBar(terminal) as bar:
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with ProgressBar() as bar:
         terminal.close()
         assert run_shaky(bar, delay=0.0)
+        assert sys.stderr is terminal
     assert bar.snapshot().total == Counts(done=10, failed=1)
 
 

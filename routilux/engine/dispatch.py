@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Dispatcher", "call_handler", "run", "words"]
 
+enter = context.enter
 make_activation = Activation._make
 
 
@@ -88,7 +89,7 @@ class Dispatcher:
         if account.watched:
             self._emit_watched(account, outlet, values, forced)
             return
-        first = (next(account.numbers), self.clock(), account, outlet.first, values, 1)
+        first = (next(account.numbers), account.clock(), account, outlet.first, values, 1)
         account.write(first)
         if outlet.single:
             point = self.point
@@ -99,8 +100,13 @@ class Dispatcher:
                 point("gate")
             if account.gate:
                 self._turned_away(account, (first,))
-            else:
-                account.lane.submit_one(first)
+                return
+            lane = account.lane
+            lane.put(first)
+            if point is not None:
+                point("wake")
+            if lane.hungry:
+                lane.summon()
             return
         self.enqueue(account, self._fan_out(outlet, first))
 
@@ -479,11 +485,11 @@ class Dispatcher:
         self.close(account, "failed", error)
         account.running.clear()
         with account.lock:
-            account.drained = True
-        if account.ledger is not None:
-            account.ledger.finished()
-        self._tracker.job_ended(account.job)
-        self.announce(account)
+            ended, account.drained = account.drained, True
+        if ended:
+            self.announce(account)
+        else:
+            self._finish(account)
 
     def rest(self, account: JobAccount, lane: Workers) -> None:
         """A paused job has come to rest on ``lane``; what follows is the business of who starts jobs."""
@@ -508,7 +514,7 @@ class Dispatcher:
         return None if deadline is None else max(0, deadline - self.clock()) / 1e9
 
 
-def run(item: Item) -> None:
+def run(item: Item) -> None:  # noqa: C901, PLR0912 - a fifth of what an activation costs is calling functions
     """Run one activation in the calling thread, and settle what follows from it.
 
     Raises nothing but the KeyboardInterrupt of an instrument. A function and not a method: the workers' threads call
@@ -531,11 +537,11 @@ def run(item: Item) -> None:
     account.job.current_routine_id = delivery.routine_id
     if account.watched:
         engine.tell_start(item)
-    context.enter(item)
+    enter(item)
     if not delivery.plain:
         engine.run_special(item)
         return
-    began = engine.clock()
+    began = account.clock()
     try:
         delivery.call(*values)
     except BaseException as error:  # noqa: BLE001 - the error strategy decides, and nothing is lost
@@ -545,7 +551,7 @@ def run(item: Item) -> None:
         engine.settle(item, "completed", None, began)
         return
     # What `settle` does, for most of all activations.
-    ended = engine.clock()
+    ended = account.clock()
     end = (None, item, ended, ended - began, "completed", None, "completed")
     account.write(end)
     account.write_end(end)
@@ -554,7 +560,12 @@ def run(item: Item) -> None:
     if point is not None:
         point("end")
     del account.running[ticket]
-    engine.after_end(account)
+    if account.watchers:
+        account.notify()
+    if point is not None:
+        point("last")
+    if not account.running and (account.gate or not account.queued):
+        engine.quiet(account)
 
 
 def call_handler(delivery: Delivery, item: Item) -> Any:

@@ -180,8 +180,6 @@ class LoopThread:
                 callback(*args)
             except Exception:  # noqa: BLE001 - what others have posted must not suffer
                 _log("callback %r of an event loop's thread failed", callback)
-            # What has been called must not live on in this frame while a later callback takes its time.
-            del callback, args
 
     def close(self) -> None:
         """Let the loop stop once nothing posted remains.

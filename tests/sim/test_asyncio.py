@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import gc
 import logging
+import random
 import signal
 import sys
 import threading
@@ -455,13 +456,26 @@ def busy():
         finally:
             order.append(asyncio.current_task().get_name())
 
+    async def generate(number):
+        try:
+            yield number
+        finally:
+            order.append(number)
+
     async def main():
-        nonlocal kept
-        kept = [asyncio.create_task(child(number)) for number in range(40)]
+        loop = asyncio.get_running_loop()
+        for number in range(40):
+            # Far apart, so that in a table of their size they are in each other's way.
+            gaps = [loop.create_future() for _ in range(random.randrange(200))]
+            kept.append(asyncio.create_task(child(number)))
+            kept.append(generate(number))
+            await anext(kept[-1])
+            del gaps
         done, _ = await asyncio.wait([asyncio.create_task(asyncio.sleep(1, n)) for n in range(20)])
         order.extend(task.result() for task in done)
         order.extend([await each for each in asyncio.as_completed([asyncio.sleep(0, n) for n in range(20)])])
         await asyncio.sleep(2)
+        order.extend(task.get_name() for task in asyncio.all_tasks())
 
     order, kept = [], []
     asyncio.run(main())
@@ -470,16 +484,20 @@ def busy():
 
 def test_the_same_seed_gives_the_same_log():
     """Byte for byte, and so are the order of sets, of cancelling at the end, and the names of tasks."""
+
+    async def in_a_crowd(size):
+        # Other addresses, and another size of the table that asyncio keeps of all tasks.
+        others = [asyncio.create_task(asyncio.sleep(0)) for _ in range(size)]
+        execution = simulate(busy, seed=5)
+        await asyncio.gather(*others)
+        return execution
+
     first = simulate(busy, seed=5)
     assert first.verdict == "passed"
-    for padding in range(3):
-        # Other addresses, another size of asyncio's own table of tasks.
-        kept = [object() for _ in range(padding * 1000)]
-        assert asyncio.run(asyncio.sleep(0)) is None
-        again = simulate(busy, seed=5)
+    for size in (1, 500, 1000, 5000):
+        again = asyncio.run(in_a_crowd(size))
         assert again.value == first.value
         assert again.log_bytes() == first.log_bytes()
-        del kept
 
 
 def test_another_seed_gives_another_interleaving():
