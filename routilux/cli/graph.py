@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from routilux.cli.given import load_flow
-from routilux.cli.printing import print_json
+from routilux.cli.printing import counted, print_json
 from routilux.cli.root import example
 from routilux.exceptions import RoutiluxError
 from routilux.flow import Flow
@@ -90,9 +91,7 @@ def _print(flow: Flow, findings: Sequence[Finding]) -> None:
     for finding in findings:
         level = click.style(finding.level, fg=COLOURS.get(finding.level), bold=finding.level == "error")
         click.echo(level + str(finding).removeprefix(finding.level))
-    shape = f"{len(flow.routines)} routines, {len(flow.connections)} connections"
-    counts = [sum(finding.level == level for finding in findings) for level in ("error", "warning", "note")]
-    said = ", ".join(
-        f"{n} {name}{'' if n == 1 else 's'}" for n, name in zip(counts, ("error", "warning", "note"), strict=True) if n
-    )
+    levels = Counter(finding.level for finding in findings)
+    said = ", ".join(counted(number, level) for level, number in levels.items())
+    shape = f"{counted(len(flow.routines), 'routine')}, {counted(len(flow.connections), 'connection')}"
     click.echo(f"{flow.flow_id}: {shape}; {said or 'nothing found'}")

@@ -16,6 +16,7 @@ from routilux.cli.given import check_there, find_job, load_flow, looking, owning
 from routilux.cli.printing import (
     OutputLines,
     age,
+    counted,
     print_details,
     print_json,
     print_outcome,
@@ -206,7 +207,7 @@ def _chosen(store: JobStore, flow: Flow, given: str | None) -> list[JobState]:
     unfinished = store.jobs(unfinished=True)
     mine = [stored.job_id for stored in unfinished if stored.flow_id == flow.flow_id]
     if others := len(unfinished) - len(mine):
-        remark(f"left alone, as they are of other flows: {_counted(others)}")
+        remark(f"left alone, as they are of other flows: {counted(others, 'job')}")
     if not mine:
         remark(f"flow {flow.flow_id!r} has no job in {store.path} that is to go on")
     return [_load(store, job_id) for job_id in mine]
@@ -219,10 +220,6 @@ def _print_outcomes(jobs: list[JobState], *, every: bool, watch: Watch) -> None:
         return
     for found in outcomes:
         print_outcome(found, trace=watch.trace)
-
-
-def _counted(number: int) -> str:
-    return f"{number} job{'' if number == 1 else 's'}"
 
 
 # Ending and forgetting
@@ -282,4 +279,4 @@ def prune(store: str, keep: int, flow_id: str | None) -> None:
     """
     with owning(store) as opened:
         number = opened.prune(keep, flow_id)
-    click.echo(f"{_counted(number)} forgotten")
+    click.echo(f"{counted(number, 'job')} forgotten")

@@ -21,6 +21,7 @@ from routilux.output_handler import OutputHandler
 __all__ = [
     "OutputLines",
     "age",
+    "counted",
     "print_details",
     "print_json",
     "print_outcome",
@@ -59,6 +60,11 @@ def compact(data: Any) -> str:
     """Data on one line of bounded length."""
     text = json.dumps(data, ensure_ascii=False, default=str)
     return text if len(text) <= DATA_WIDTH else text[: DATA_WIDTH - 1] + "…"
+
+
+def counted(number: int, name: str) -> str:
+    """So many of them."""
+    return f"{number} {name}{'' if number == 1 else 's'}"
 
 
 class OutputLines(OutputHandler):
