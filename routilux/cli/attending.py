@@ -7,6 +7,7 @@ little time. Knows flows and jobs; prints nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -16,6 +17,9 @@ from routilux.flow import Flow
 from routilux.job_state import FINAL, JobState
 
 __all__ = ["Attendant", "Ended", "Interruption"]
+
+RECORDING = 2.0
+"""Seconds that a second Ctrl-C leaves for recording what the first has brought about."""
 
 REASON = "interrupted (Ctrl-C)"
 
@@ -65,8 +69,10 @@ class Attendant(Instrument):
         self._jobs: list[JobState] = []
         self._problems: list[BaseException] = []
         self._interrupted = False
-        # Each is let go of once: when a job has begun or none ever will, and when there is nothing left to wait for.
+        # Each is let go of once: when a job has begun or none ever will, when all have been stopped after Ctrl-C, and
+        # when there is nothing left to wait for.
         self._begun = self._runtime.lock()
+        self._stopped = self._runtime.lock()
         self._done = self._runtime.lock()
 
     def attend(self, starts: Sequence[Callable[[], object]], patience: float | None = None) -> Ended:
@@ -93,6 +99,9 @@ class Attendant(Instrument):
         self._jobs.append(job)
         if len(self._jobs) == 1:
             self._begun.release()
+        elif self._interrupted:
+            # Too late to be stopped with the others, and not to be stopped in the middle of its beginning.
+            self._runtime.start_thread(partial(self._stop_one, job), "routilux-stop")
 
     # In a thread of its own
 
@@ -118,6 +127,21 @@ class Attendant(Instrument):
             if len(self._jobs) == before:
                 self._problems.append(error)
 
+    def _stop(self) -> None:
+        try:
+            self._begun.acquire(timeout=self._interruption.grace)
+            for job in list(self._jobs):
+                self._stop_one(job)
+        finally:
+            self._stopped.release()
+
+    def _stop_one(self, job: JobState) -> None:
+        if self._interruption.action == "cancel":
+            self._flow.cancel(job, REASON)
+        else:
+            # It waits for handlers that run.
+            self._runtime.start_thread(partial(self._pause, job), "routilux-pause")
+
     def _pause(self, job: JobState) -> None:
         self._flow.pause(job, REASON)
 
@@ -132,16 +156,14 @@ class Attendant(Instrument):
         return True
 
     def _wind_up(self) -> bool:
-        action, grace, notice = self._interruption
+        _, grace, notice = self._interruption
+        self._stopped.acquire()
         try:
+            # A second Ctrl-C must not come in the middle of it.
+            self._runtime.start_thread(self._stop, "routilux-stop")
             notice()
-            self._begun.acquire(timeout=grace)
-            for job in list(self._jobs):
-                if action == "cancel":
-                    self._flow.cancel(job, REASON)
-                else:
-                    # It waits for handlers that run, which this thread must not.
-                    self._runtime.start_thread(partial(self._pause, job), "routilux-pause")
             return self._done.acquire(timeout=grace)
         except KeyboardInterrupt:
+            with suppress(KeyboardInterrupt):
+                self._stopped.acquire(timeout=RECORDING)
             return False
