@@ -16,10 +16,10 @@ from tests.semantics.oracles import Observer, check
 from tests.semantics.workloads import (
     BEAT,
     AsyncStep,
+    Jobs,
     Plan,
     Step,
     Turns,
-    Jobs,
     busy,
     collect,
     delivered,
