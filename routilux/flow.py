@@ -13,7 +13,7 @@ from routilux.checks import check_count, check_seconds, check_strategy
 from routilux.engine.core import Engine, Setup
 from routilux.engine.waiting import Progress
 from routilux.error_handler import ErrorHandler
-from routilux.exceptions import JobStatusError, RoutiluxError, SerializationError
+from routilux.exceptions import JobStatusError, RoutiluxError, SerializationError, StoreError
 from routilux.execution_tracker import ExecutionTracker
 from routilux.job_state import FINAL, JobState
 from routilux.output_handler import OutputHandler
@@ -298,12 +298,12 @@ class Flow(Wiring):
         so, until `resume`; sequential ones run to their end in the calling thread, one after the other.
 
         Returns:
-            The jobs, oldest first; not those that this flow is running already.
+            The jobs, oldest first; not those that a flow of this process is running already.
 
         Raises:
             RuntimeError: The flow has no store.
-            StoreError: The store cannot be read or written.
-            SerializationError: A job is stored that is none, or that does not fit the flow. Others go on all the same.
+            StoreError: The store, or a job in it, cannot be read or written. Others go on all the same.
+            SerializationError: A job is stored that is none, or that does not fit the flow. Likewise.
             FlowShutdownError: The flow was shut down.
         """
         if self._store is None:
@@ -315,15 +315,17 @@ class Flow(Wiring):
         recovered: list[JobState] = []
         problems: list[RoutiluxError] = []
         for stored in store.jobs(self.flow_id, unfinished=True):
-            if engine.is_live(stored.job_id):
+            if engine.is_live(stored.job_id) or store.is_running(stored.job_id):
                 continue
             try:
                 job = store.load(stored.job_id)
                 paused = job.status == "paused"
                 self._take_up(job)
-            except SerializationError as problem:
+            except (SerializationError, StoreError) as problem:
                 problems.append(problem)
                 continue
+            except KeyError:
+                continue  # deleted meanwhile
             recovered.append(job)
             if not paused:
                 engine.resume(self._account_of(job)[1])

@@ -24,7 +24,20 @@ if TYPE_CHECKING:
     from routilux.engine.routing import Target
     from routilux.flow import Flow
 
-__all__ = ["FORMAT", "VERSION", "GatheredData", "Kept", "job_from_data", "job_to_data", "pending_of", "restore"]
+__all__ = [
+    "FORMAT",
+    "VERSION",
+    "GatheredData",
+    "Kept",
+    "describe_brief",
+    "error_to_data",
+    "job_from_data",
+    "job_to_data",
+    "pending_of",
+    "pending_task",
+    "restore",
+    "time_left",
+]
 
 FORMAT = "routilux/job"
 VERSION = 1
@@ -226,7 +239,7 @@ def describe_brief(job: JobState, strategy: str, time_left: float | None) -> dic
         "time_left": time_left,
         "created_at": job.created_at.isoformat(),
         "current_routine_id": job.current_routine_id,
-        "error": _error_to_data(job.error),
+        "error": error_to_data(job.error),
         "routines": {rid: to_plain(note, f"{place}, routine {rid!r}") for rid, note in job.routine_notes().items()},
         "shared_data": to_plain(job.shared_snapshot(), f"{place}, shared_data"),
         "shared_log": to_plain(job.get_shared_log(), f"{place}, shared_log"),
@@ -267,7 +280,8 @@ def _record_to_data(record: ExecutionRecord, place: str) -> dict[str, Any]:
     }
 
 
-def _error_to_data(error: BaseException | None) -> dict[str, str] | None:
+def error_to_data(error: BaseException | None) -> dict[str, str] | None:
+    """Describe what failed a job: exceptions themselves are not stored."""
     if error is None:
         return None
     if isinstance(error, RestoredError):

@@ -143,6 +143,7 @@ class JobState:
         self._known: tuple[str, ...] = ()
         self._notes: dict[str, dict[str, Any]] = {}
         self._deferred: list[DeferredEvent] = []
+        self._undeferred: list[DeferredEvent] = []
         self._outputs: deque[dict[str, Any]] = deque(maxlen=history_limit)
         self._output_handler: OutputHandler | None = None
         self._account: JobAccount | None = None
@@ -329,7 +330,7 @@ class JobState:
     def deferred_events(self) -> list[DeferredEvent]:
         """Events that wait for the job to be resumed, a copy."""
         with self._lock:
-            return list(self._deferred)
+            return [*self._undeferred, *self._deferred]
 
     def add_deferred_event(self, routine_id: str, event_name: str, data: dict[str, Any] | None = None) -> None:
         """Let an event of a routine be emitted when the job is resumed."""
@@ -337,11 +338,20 @@ class JobState:
             self._deferred.append(DeferredEvent(routine_id, event_name, dict(data or {})))
         self._touch()
 
-    def take_deferred_events(self) -> list[DeferredEvent]:
-        """Hand over the deferred events, which wait no longer; for the engine."""
+    def take_deferred_event(self) -> DeferredEvent | None:
+        """Hand one deferred event over, the first; it counts as deferred until it is forgotten. For the engine."""
         with self._lock:
-            taken, self._deferred = self._deferred, []
-        return taken
+            if not self._deferred:
+                return None
+            event = self._deferred.pop(0)
+            self._undeferred.append(event)
+            return event
+
+    def forget_deferred_event(self, event: DeferredEvent) -> None:
+        """An event that was handed over has been emitted. For the engine."""
+        with self._lock:
+            self._undeferred = [each for each in self._undeferred if each is not event]
+        self._touch()
 
     def routine_notes(self) -> dict[str, dict[str, Any]]:
         """What was added to the states of routines, by id, with an entry for each that the job knows; a copy."""
@@ -434,6 +444,13 @@ class JobState:
             self.status = "paused"
             self._account = account
             return True
+
+    def go_back_from(self, account: JobAccount, status: str) -> None:
+        """Be nobody's again, as it was before `go_over_to`. For the engine."""
+        with self._lock:
+            if self._account is account:
+                self._account = None
+                self.status = status
 
     def note_end(self, status: str, reason: str) -> None:
         """Note in the history how the job was ended from outside; for the engine."""

@@ -1,8 +1,8 @@
 """The durable job store: jobs in one SQLite file, as they happen, so that they outlive their process.
 
-Knows jobs as documents and activations as rows; what the engine tells it is in `routilux.engine.ledger`, and whose
-records depend on whose in `routilux.engine.causality`. One process has a store open at a time: its owner holds a lock
-that the operating system takes back when the process dies, so nothing has to be cleaned up after a crash.
+Knows transactions, and who may use the connection when. What the engine tells it is in `routilux.engine.ledger`,
+whose records depend on whose in `routilux.causality`, what the rows look like in `routilux.store_rows`, and how the
+file is opened, by one process at a time, in `routilux.store_file`.
 
 Written in SQLite's write-ahead mode: what was committed survives the end of the process at any instant, also by
 ``kill -9``. To survive a power cut as well, each commit must be flushed to the disk: ``sync=True``.
@@ -10,53 +10,28 @@ Written in SQLite's write-ahead mode: what was committed survives the end of the
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from weakref import WeakValueDictionary
 
 from routilux import runtime as runtimes
-from routilux.documents import parse_document
-from routilux.engine.causality import JobLedger
-from routilux.exceptions import SerializationError, StoreError, StoreLockedError
-from routilux.job_document import describe_brief, job_from_data
+from routilux import store_rows as rows
+from routilux.causality import JobLedger
+from routilux.exceptions import StoreError
+from routilux.job_document import Kept, describe_brief, job_from_data
 from routilux.job_state import FINAL, JobState
+from routilux.store_file import become_owner, open_database, roll_back
 
 if TYPE_CHECKING:
     from routilux.engine.accounting import JobAccount
     from routilux.engine.ledger import Ledger
 
 __all__ = ["JobStore", "StoredJob"]
-
-APPLICATION_ID = 0x526F7578
-"""Marks the file as a job store, in SQLite's header."""
-
-VERSION = 1
-
-SCHEMA = """
-CREATE TABLE jobs (
-    job_id TEXT PRIMARY KEY, flow_id TEXT NOT NULL, status TEXT NOT NULL, created REAL NOT NULL, updated REAL NOT NULL,
-    emitted INTEGER NOT NULL, next_number INTEGER NOT NULL, document TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE activations (
-    job_id TEXT NOT NULL REFERENCES jobs ON DELETE CASCADE, number INTEGER NOT NULL,
-    routine TEXT NOT NULL, slot TEXT NOT NULL, attempt INTEGER NOT NULL, due REAL,
-    merged INTEGER NOT NULL, data TEXT,
-    outcome TEXT, ended REAL, duration_ns INTEGER, error TEXT,
-    PRIMARY KEY (job_id, number)
-) WITHOUT ROWID;
-CREATE TABLE gathered (
-    job_id TEXT NOT NULL REFERENCES jobs ON DELETE CASCADE, routine TEXT NOT NULL, slot TEXT NOT NULL,
-    data TEXT NOT NULL, PRIMARY KEY (job_id, routine, slot)
-) WITHOUT ROWID;
-"""
-
-COUNTED = ("completed", "failed", "error_continued", "skipped")
 
 
 class StoredJob(NamedTuple):
@@ -86,7 +61,7 @@ class JobStore:
 
     Args:
         path: The file; made if it is not there. While it is open there are files of SQLite's beside it, and one that
-            ends in ``-owner``.
+            ends in ``-owner``, which stays.
         timeout: Seconds to wait for another process that has it open.
         sync: Flush each commit to the disk, so that it survives a power cut as well.
         read_only: Only look; also while another process has it open.
@@ -100,19 +75,43 @@ class JobStore:
         self, path: str | os.PathLike[str], timeout: float = 5.0, *, sync: bool = False, read_only: bool = False
     ) -> None:
         self.path = os.fspath(path)
+        if not self.path:
+            raise StoreError(f"a job store needs the name of a file, not {self.path!r}; or ':memory:', for a while")
         self.read_only = read_only
         self._process = os.getpid()
         self._lock = runtimes.current().lock()
-        self._owner = None if read_only or self.path == ":memory:" else _own(self.path, timeout)
+        self._ledgers: WeakValueDictionary[str, JobLedger] = WeakValueDictionary()
+        self._owner = None if read_only or self.path == ":memory:" else become_owner(self.path, timeout)
         try:
-            self._database: sqlite3.Connection | None = _open(self.path, timeout, sync=sync, read_only=read_only)
+            self._database: sqlite3.Connection | None = open_database(
+                self.path, timeout, sync=sync, read_only=read_only
+            )
         except BaseException:
-            _release(self._owner)
+            self._disown()
             raise
 
     def ledger(self, account: JobAccount) -> Ledger:
-        """The record of a job that begins in a flow, or is taken up again; for the engine."""
-        return JobLedger(account, self)
+        """The record of a job that begins in a flow, or is taken up again; for the engine.
+
+        Raises:
+            StoreError: Another flow runs the job already.
+        """
+        job_id = account.job.job_id
+        ledger = JobLedger(account, self)
+        with self._lock:
+            before = self._ledgers.get(job_id)
+            if before is not None and before.in_use:
+                raise StoreError(f"job {job_id!r} is run by another flow already, and must not run twice")
+            self._ledgers[job_id] = ledger
+        if before is not None:
+            before.give_up()
+        return ledger
+
+    def is_running(self, job_id: str) -> bool:
+        """Whether a flow of this process runs the job, or has it paused; for flows."""
+        with self._lock:
+            ledger = self._ledgers.get(job_id)
+        return ledger is not None and ledger.in_use
 
     # Reading
 
@@ -127,15 +126,20 @@ class JobStore:
             StoreError: The store cannot be read.
         """
         with self._reading() as database:
-            rows = database.execute(
-                "SELECT job_id, flow_id, status, created, updated,"
-                " (SELECT count(*) FROM activations a WHERE a.job_id = j.job_id AND outcome IS NULL),"
-                " (SELECT count(*) FROM activations a WHERE a.job_id = j.job_id AND outcome IS NOT NULL)"
-                " FROM jobs j WHERE ?1 IS NULL OR flow_id = ?1 ORDER BY created, job_id",
-                (flow_id,),
-            ).fetchall()
-        found = [_summary(row) for row in rows]
-        return [job for job in found if not (unfinished and job.status in FINAL)]
+            # One job's broken name must not hide the others.
+            database.text_factory = _legible
+            try:
+                found = database.execute(
+                    "SELECT job_id, flow_id, status, created, updated,"
+                    " (SELECT count(*) FROM activations a WHERE a.job_id = j.job_id AND outcome IS NULL),"
+                    " (SELECT count(*) FROM activations a WHERE a.job_id = j.job_id AND outcome IS NOT NULL)"
+                    " FROM jobs j WHERE (?1 IS NULL OR flow_id = ?1) AND NOT (?2 AND status IN (?3, ?4, ?5))"
+                    " ORDER BY created, job_id",
+                    (flow_id, unfinished, *FINAL),
+                ).fetchall()
+            finally:
+                database.text_factory = str
+        return [_summary(row) for row in found]
 
     def load(self, job_id: str) -> JobState:
         """Read a job as it was recorded last; `Flow.recover` lets those go on that have not ended.
@@ -146,25 +150,8 @@ class JobStore:
             StoreError: The store cannot be read.
         """
         with self._reading() as database:
-            row = database.execute(
-                "SELECT document, status, emitted, next_number FROM jobs WHERE job_id = ?", (job_id,)
-            ).fetchone()
-            if row is None:
-                raise KeyError(job_id)
-            tasks = database.execute(
-                "SELECT routine, slot, data, attempt, merged, due, number FROM activations"
-                " WHERE job_id = ? AND outcome IS NULL ORDER BY number",
-                (job_id,),
-            ).fetchall()
-            ends = database.execute(
-                "SELECT routine, slot, attempt, outcome, ended, duration_ns, error FROM activations"
-                " WHERE job_id = ? AND outcome IS NOT NULL ORDER BY ended, number",
-                (job_id,),
-            ).fetchall()
-            gathered = database.execute(
-                "SELECT routine, slot, data FROM gathered WHERE job_id = ? ORDER BY routine, slot", (job_id,)
-            ).fetchall()
-        return job_from_data(_document(job_id, row, tasks, ends, gathered))
+            document = rows.read_document(database, job_id)
+        return job_from_data(document)
 
     # Writing
 
@@ -191,22 +178,26 @@ class JobStore:
         return len(doomed)
 
     def put(self, job: JobState) -> None:
-        """Record a job that no flow runs, such as one that was loaded and cancelled.
+        """Record a job that no flow runs, such as one that was loaded, with all that it has outstanding.
 
         Raises:
+            ValueError: A flow runs it, and records it where it is to be.
             SerializationError: Something in it cannot be stored.
             StoreError: The store cannot be written.
         """
-        now = runtimes.current().wall_time()
-        document = describe_brief(job, "", None)
+        if job._account is not None:  # noqa: SLF001 - as the job's own modules do
+            raise ValueError(f"{job!r} is run by a flow, which records it itself")
+        kept = job._kept or Kept()  # noqa: SLF001 - likewise
+        job_id, now = job.job_id, runtimes.current().wall_time()
+        document = describe_brief(job, kept.strategy, kept.time_left)
+        activations = [rows.activation_row(job_id, task) for task in kept.pending]
+        gathered = [rows.gathered_row(job_id, each.routine_id, each.slot, each.data) for each in kept.gathered]
         with self.writing() as database:
-            write_job(database, job, document, now)
+            rows.write_job(database, job, document, now, first=True)
             if job.status in FINAL:
-                database.execute(
-                    "UPDATE activations SET outcome = 'dropped', ended = ?, duration_ns = 0, data = NULL"
-                    " WHERE job_id = ? AND outcome IS NULL",
-                    (now, job.job_id),
-                )
+                rows.drop_outstanding(database, job_id, now)
+            else:
+                rows.write_outstanding(database, job_id, activations, gathered)
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -217,41 +208,31 @@ class JobStore:
         """
         if self.read_only:
             raise StoreError(f"job store {self.path!r} was opened to be read only")
-        with self._lock:
-            database = self._usable()
-            try:
-                database.execute("BEGIN IMMEDIATE")
-                try:
-                    yield database
-                except BaseException:
-                    database.execute("ROLLBACK")
-                    raise
-                database.execute("COMMIT")
-            except sqlite3.Error as error:
-                if database.in_transaction:
-                    with suppress(sqlite3.Error):
-                        database.execute("ROLLBACK")
-                raise StoreError(f"job store {self.path!r} cannot be written: {error}") from error
+        with self._transaction("BEGIN IMMEDIATE", "written") as database:
+            yield database
+            database.execute("COMMIT")
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            database = self._usable()
-            try:
-                database.execute("BEGIN")
-                try:
-                    yield database
-                finally:
-                    database.execute("ROLLBACK")
-            except sqlite3.Error as error:
-                raise StoreError(f"job store {self.path!r} cannot be read: {error}") from error
+        with self._transaction("BEGIN", "read") as database:
+            yield database
 
-    def _usable(self) -> sqlite3.Connection:
-        if self._database is None:
-            raise StoreError(f"job store {self.path!r} is closed")
-        if self._process != os.getpid():
+    @contextmanager
+    def _transaction(self, begin: str, done: str) -> Iterator[sqlite3.Connection]:
+        if self._process != os.getpid():  # the lock may be somebody's who was not forked
             raise StoreError(f"job store {self.path!r} was opened in another process; open it in this one")
-        return self._database
+        with self._lock:
+            database = self._database
+            if database is None:
+                raise StoreError(f"job store {self.path!r} is closed")
+            try:
+                database.execute(begin)
+                yield database
+            except (sqlite3.Error, OverflowError, UnicodeError) as error:
+                raise StoreError(f"job store {self.path!r} cannot be {done}: {error}") from error
+            finally:
+                # Whatever came, also Ctrl-C in the middle: what is not committed has not happened.
+                roll_back(database)
 
     @property
     def closed(self) -> bool:
@@ -260,11 +241,19 @@ class JobStore:
 
     def close(self) -> None:
         """Close the file, and let others open it. Jobs that still run are recorded no further."""
+        if self._process != os.getpid():
+            # To close what a parent has open would take its locks away; kept, so that nobody else does.
+            _inherited.append((self._database, self._owner))
+            return
         with self._lock:
             database, self._database = self._database, None
-            if database is not None and self._process == os.getpid():
+            if database is not None:
                 database.close()
-                _release(self._owner)
+                self._disown()
+
+    def _disown(self) -> None:
+        if self._owner is not None:
+            self._owner.close()
 
     def __enter__(self) -> Self:
         return self
@@ -283,96 +272,17 @@ class JobStore:
         return f"<JobStore {self.path!r}{', closed' if self.closed else ''}>"
 
 
-def write_job(database: sqlite3.Connection, job: JobState, document: dict[str, Any], now: float) -> None:
-    """Write the row of a job."""
-    database.execute(
-        "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (job_id) DO UPDATE SET status = excluded.status,"
-        " updated = excluded.updated, emitted = excluded.emitted, next_number = excluded.next_number,"
-        " document = excluded.document",
-        (
-            job.job_id,
-            job.flow_id,
-            document["status"],
-            job.created_at.timestamp(),
-            now,
-            job.events_emitted,
-            job.next_number,
-            json.dumps(document, allow_nan=False, separators=(",", ":")),
-        ),
-    )
+_inherited: list[object] = []
 
 
-# Opening
-
-
-def _own(path: str, timeout: float) -> sqlite3.Connection:
-    """Become the owner of a store: an exclusive lock on a file beside it, which dies with the process."""
-    owner = None
-    try:
-        owner = sqlite3.connect(f"{path}-owner", timeout=timeout, isolation_level=None, check_same_thread=False)
-        owner.execute("BEGIN EXCLUSIVE")
-    except sqlite3.Error as error:
-        if owner is not None:
-            owner.close()
-        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
-            raise StoreLockedError(
-                f"job store {path!r} is open elsewhere, still so after {timeout:g} s; "
-                "close it there, or share one JobStore between flows"
-            ) from None
-        raise StoreError(f"job store {path!r} cannot be opened: {error}") from error
-    return owner
-
-
-def _release(owner: sqlite3.Connection | None) -> None:
-    if owner is not None:
-        owner.close()
-
-
-def _open(path: str, timeout: float, *, sync: bool, read_only: bool) -> sqlite3.Connection:
-    database = None
-    try:
-        if read_only:
-            address = f"{Path(path).absolute().as_uri()}?mode=ro"
-            database = sqlite3.connect(
-                address, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False
-            )
-        else:
-            database = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
-        _prepare(database, path, sync=sync, read_only=read_only)
-    except (sqlite3.Error, StoreError) as error:
-        if database is not None:
-            database.close()
-        if isinstance(error, StoreError):
-            raise
-        raise StoreError(f"job store {path!r} cannot be opened: {error}") from error
-    return database
-
-
-def _prepare(database: sqlite3.Connection, path: str, *, sync: bool, read_only: bool) -> None:
-    mark = database.execute("PRAGMA application_id").fetchone()[0]
-    version = database.execute("PRAGMA user_version").fetchone()[0]
-    empty = not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if mark != APPLICATION_ID and not (empty and not mark and not read_only):
-        raise StoreError(f"{path!r} is not a routilux job store, but some other database")
-    if not empty and version != VERSION:
-        raise StoreError(f"job store {path!r} has version {version}; this routilux reads version {VERSION}")
-    if read_only:
-        return
-    database.execute("PRAGMA journal_mode = WAL")
-    database.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
-    database.execute("PRAGMA foreign_keys = ON")
-    if empty:
-        database.executescript(
-            f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
-        )
-
-
-# Reading
+def _legible(text: bytes) -> str:
+    return text.decode(errors="replace")
 
 
 def _summary(row: Sequence[Any]) -> StoredJob:
     job_id, flow_id, status, created, updated, pending, ended = row
-    return StoredJob(job_id, flow_id, status, _moment(created), _moment(updated), pending, ended)
+    pending = 0 if status in FINAL else pending
+    return StoredJob(str(job_id), str(flow_id), str(status), _moment(created), _moment(updated), pending, ended)
 
 
 def _moment(seconds: Any) -> datetime:
@@ -380,79 +290,3 @@ def _moment(seconds: Any) -> datetime:
         return datetime.fromtimestamp(seconds, UTC)
     except (TypeError, ValueError, OverflowError, OSError):
         return datetime.fromtimestamp(0, UTC)
-
-
-def _document(
-    job_id: str,
-    row: Sequence[Any],
-    tasks: list[Sequence[Any]],
-    ends: list[Sequence[Any]],
-    gathered: list[Sequence[Any]],
-) -> Any:
-    """Put a job's document together from its rows; reading it checks it."""
-    place = f"job {job_id!r} in the store"
-    text, status, emitted, next_number = row
-    document = parse_document(text, place)
-    if not isinstance(document, dict):
-        raise SerializationError(place, "its document must be an object")
-    pending = [
-        {
-            "routine": routine,
-            "slot": slot,
-            "data": parse_document(data, f"{place}, activation {number}"),
-            "attempt": attempt,
-            "merged": bool(merged),
-            "due": due,
-            "number": number,
-        }
-        for routine, slot, data, attempt, merged, due, number in tasks
-    ]
-    return {
-        **document,
-        "status": status,
-        "events_emitted": emitted,
-        "next_number": next_number,
-        "pending": pending,
-        "gathered": [
-            {"routine": routine, "slot": slot, "data": parse_document(data, f"{place}, gathered by {routine!r}")}
-            for routine, slot, data in gathered
-        ],
-        "figures": _figures(ends),
-        "history": [_record(end) for end in ends],
-    }
-
-
-def _figures(ends: list[Sequence[Any]]) -> dict[str, dict[str, int]]:
-    """Counts and durations by routine, from the ends on record; of an attempt that was retried only that it was."""
-    table: dict[str, dict[str, int]] = {}
-    for routine, _, attempt, outcome, _, duration_ns, _ in ends:
-        if outcome == "dropped":
-            continue
-        if routine not in table:
-            table[routine] = {
-                **dict.fromkeys((*COUNTED, "retries", "calls", "total_ns", "max_ns"), 0),
-                "min_ns": duration_ns,
-            }
-        counts = table[routine]
-        counts["retries"] += attempt - 1
-        counts["calls"] += attempt
-        counts["total_ns"] += duration_ns
-        counts["min_ns"] = min(counts["min_ns"], duration_ns)
-        counts["max_ns"] = max(counts["max_ns"], duration_ns)
-        if outcome in COUNTED:
-            counts[outcome] += 1
-    return table
-
-
-def _record(end: Sequence[Any]) -> dict[str, Any]:
-    routine, slot, attempt, outcome, ended, duration_ns, error = end
-    data = {"slot": slot, "attempt": attempt, "duration": duration_ns / 1e9}
-    if error is not None:
-        data["error"] = error
-    return {
-        "routine": routine,
-        "name": outcome,
-        "data": data,
-        "timestamp": _moment(ended).isoformat(),
-        "kind": "activation",
-    }

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from routilux.engine.routing import Delivery, Graph, Outlet, Target
     from routilux.error_handler import ErrorHandler
     from routilux.execution_tracker import ExecutionTracker
+    from routilux.job_state import DeferredEvent
     from routilux.routine import Routine
 
 __all__ = ["Dispatcher", "call_handler", "run", "words"]
@@ -74,20 +75,22 @@ class Dispatcher:
         """The node of a routine, or None."""
         return self.graph.node_of(routine)
 
-    def emit(self, account: JobAccount, outlet: Outlet, values: tuple[Any, ...], forced: bool = False) -> None:
+    def emit(
+        self, account: JobAccount, outlet: Outlet, values: tuple[Any, ...], deferred: DeferredEvent | None = None
+    ) -> None:
         """Queue one activation for each of the outlet's deliveries.
 
         Args:
             account: The job's.
             outlet: The event, with the keys that it comes with.
             values: In the order of those keys.
-            forced: Also when that is more than the flow may have queued.
+            deferred: The event, if it was deferred; it is queued however much there is.
 
         Raises:
-            QueueFullError: It is; nothing is queued then.
+            QueueFullError: It is more than the flow may have queued; nothing is queued then.
         """
         if account.watched:
-            self._emit_watched(account, outlet, values, forced)
+            self._emit_watched(account, outlet, values, deferred)
             return
         first = (next(account.numbers), account.clock(), account, outlet.first, values, 1)
         account.write(first)
@@ -119,17 +122,22 @@ class Dispatcher:
             next(account.journal.repeats)
         return items
 
-    def _emit_watched(self, account: JobAccount, outlet: Outlet, values: tuple[Any, ...], forced: bool) -> None:
+    def _emit_watched(
+        self, account: JobAccount, outlet: Outlet, values: tuple[Any, ...], deferred: DeferredEvent | None
+    ) -> None:
         """`emit` for a job that somebody watches: room is made, it is recorded, instruments are told."""
         count = len(outlet.deliveries)
         if self.bound is not None and count:
-            (self.bound.force if forced else self.bound.reserve)(count)
+            (self.bound.reserve if deferred is None else self.bound.force)(count)
         first = (next(account.numbers), self.clock(), account, outlet.first, values, 1)
         items: Sequence[Item] = self._fan_out(outlet, first)
         ready = items
         if account.ledger is not None:
             try:
-                ready = account.ledger.emitted(context.current(), items)
+                if deferred is None:
+                    ready = account.ledger.emitted(context.current(), items)
+                else:
+                    ready = account.ledger.undeferred(deferred, items)
             except BaseException:
                 self._give_room(count)
                 raise
@@ -497,6 +505,10 @@ class Dispatcher:
 
     def announce(self, account: JobAccount) -> None:
         """A job is over; likewise."""
+        raise NotImplementedError
+
+    def has_left(self, account: JobAccount) -> bool:
+        """Whether a paused job will not go on here; likewise."""
         raise NotImplementedError
 
     # Time

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from routilux.engine.activation import Item
     from routilux.exceptions import RoutiluxError
+    from routilux.job_state import DeferredEvent
 
 __all__ = ["Ledger"]
 
@@ -26,15 +27,19 @@ class Ledger(ABC):
     fault: RoutiluxError | None
 
     @abstractmethod
-    def began(self, items: Sequence[Item]) -> None:
-        """The job begins, or is taken up again, with these activations outstanding."""
+    def began(self, items: Sequence[Item], status: str) -> None:
+        """The job begins, or is taken up again, with these activations outstanding; its status on record."""
 
     @abstractmethod
     def emitted(self, parent: Item | None, items: Sequence[Item]) -> Sequence[Item]:
         """``parent``'s handler has emitted these activations; None: they come from outside any handler.
 
-        Returns those that may be queued now; the others are returned when ``parent``'s attempt has ended.
+        Returns those that may be queued now; the others are returned when the end of ``parent``'s attempt is on record.
         """
+
+    @abstractmethod
+    def undeferred(self, event: DeferredEvent, items: Sequence[Item]) -> Sequence[Item]:
+        """A deferred event has become these activations; returns those that may be queued now."""
 
     @abstractmethod
     def merged(self, item: Item, gathered: dict[str, Any]) -> None:
