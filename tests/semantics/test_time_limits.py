@@ -72,7 +72,7 @@ def test_async_handlers_are_cancelled_at_the_deadline():
 
 
 def test_cancelling_cancels_async_handlers_at_once_also_those_that_have_not_begun():
-    """A job cancelled at any moment is over at that moment if its handlers are async; no coroutine is forgotten."""
+    """A job of async handlers is over at the moment at which it is cancelled; no coroutine is forgotten."""
 
     def program():
         began, ended = [], []
