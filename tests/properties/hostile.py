@@ -495,7 +495,7 @@ class Watch:
     @classmethod
     def hear(cls, event: str, args: tuple[Any, ...]) -> None:
         """Take note of an audit event."""
-        if cls.on and event.split(".")[0] in SUSPECT:
+        if cls.on and event.split(".", maxsplit=1)[0] in SUSPECT:
             cls.events.append(f"{event}{args!r:.200}")
 
     @classmethod

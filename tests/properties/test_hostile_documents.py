@@ -47,7 +47,7 @@ def throw_all(kind, read, documents, fresh, accept, *, allowed=""):
     path = None
     try:
         with watched(allowed):
-            for path, document in documents:
+            for _path, document in documents:
                 counts[kind] += 1
                 try:
                     read(target, document)
