@@ -3,6 +3,8 @@ VENV ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := $(VENV)/bin
+# Processes that share the test suite.
+JOBS ?= auto
 
 .PHONY: help demo test lint format scenario bench bench-peers bench-short soak clean
 
@@ -20,7 +22,7 @@ demo: $(BIN)/.ready ## run the demo on real threads and in the simulator
 	@$(BIN)/python examples/concurrent_flow_demo.py
 
 test: $(BIN)/.ready ## run the test suite
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 lint: $(BIN)/.ready ## ruff, and mypy in its strict mode on both packages
 	@$(BIN)/ruff check .

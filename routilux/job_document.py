@@ -16,7 +16,7 @@ from routilux.engine.activation import EPOCH, Item
 from routilux.engine.figures import Figures
 from routilux.exceptions import RestoredError, SerializationError, brief
 from routilux.job_state import FINAL, DeferredEvent, ExecutionRecord, JobState, PendingTask
-from routilux.serialization import Reader, from_plain, to_plain
+from routilux.serialization import Reader, explaining, from_plain, to_plain
 
 if TYPE_CHECKING:
     from routilux.engine.accounting import JobAccount
@@ -305,7 +305,11 @@ def job_from_data(data: Any) -> JobState:
     Raises:
         SerializationError: It describes none; the message says where.
     """
-    document = Reader(data, "the document")
+    with explaining("the document"):
+        return _job_from(Reader(data, "the document"))
+
+
+def _job_from(document: Reader) -> JobState:
     document.header(FORMAT, VERSION)
     job = JobState(document.take("flow_id", str), document.name("job_id"), _count(document, "history_limit", 1))
     status = document.one_of("status", STATUSES)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from routilux.engine import context, control, waiting
 from routilux.engine.accounting import CLOSED, HELD, Delayed, JobAccount
+from routilux.engine.activation import make_activation
 from routilux.engine.coroutines import Coroutines
-from routilux.engine.dispatch import Dispatcher, make_activation, run
+from routilux.engine.dispatch import Dispatcher, run
 from routilux.engine.instrumentation import Disabled, Hooks
 from routilux.exceptions import FlowShutdownError, JobStatusError, UnknownNameError
 from routilux.schedulers.thread_pool import ThreadPool

@@ -85,8 +85,12 @@ class Coroutines:
 
         def ended(task: Any) -> None:
             del account.coroutines[item[0]]
-            # One that was cancelled before its first step has had no chance to say so.
-            outcome = _Outcome(None, cancelled=True) if task.cancelled() else task.result()
+            if task.cancelled():
+                # Before its first step, so it has had no chance to say so; and what it would await is not awaited.
+                _discard(awaitable)
+                outcome = _Outcome(None, cancelled=True)
+            else:
+                outcome = task.result()
             surroundings.run(self._end, item, began, done, outcome)
 
         task.add_done_callback(ended)
@@ -124,6 +128,12 @@ async def _outcome(awaitable: Awaitable[Any]) -> _Outcome:
     except BaseException as error:  # noqa: BLE001 - as for any other handler
         return _Outcome(error, cancelled=type(error).__name__ == "CancelledError")
     return _Outcome(None)
+
+
+def _discard(awaitable: Awaitable[Any]) -> None:
+    close = getattr(awaitable, "close", None)
+    if close is not None:
+        close()
 
 
 def _cancel_all(account: JobAccount) -> None:

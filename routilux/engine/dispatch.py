@@ -1,29 +1,27 @@
-"""What happens to an activation between an emit and its end: queued, run, retried, dropped, settled.
+"""What happens to an activation between an emit and its end: queued, run, retried, settled.
 
-Knows the books of jobs, workers and timers; knows neither how jobs begin, pause or are waited for (see
-`routilux.engine.core` and `routilux.engine.control`) nor what threads and time are made of. This is the path that
+Knows the books of jobs, workers and timers; knows neither how jobs end (`routilux.engine.ending`), begin, pause or are
+waited for (`routilux.engine.core`, `control`, `waiting`) nor what threads and time are made of. This is the path that
 every activation takes: what few jobs need stands behind one flag, ``account.watched`` or ``delivery.plain``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from routilux.abc import LONGEST_WAIT
 from routilux.engine import context
 from routilux.engine.accounting import CLOSED, HELD, OPEN, Delayed, JobAccount
-from routilux.engine.activation import Activation, renewed
+from routilux.engine.activation import make_activation, renewed
+from routilux.engine.ending import Endings
 from routilux.engine.journal import BATCH
 from routilux.engine.limits import Bound, Turnstile
 from routilux.engine.merging import own_copy
 from routilux.engine.policy import Action, Decision, decide
-from routilux.schedulers.timers import Timers
 
 if TYPE_CHECKING:
-    from routilux.abc import Runtime, Workers
+    from routilux.abc import Runtime
     from routilux.engine.activation import Item
-    from routilux.engine.coroutines import Coroutines
     from routilux.engine.routing import Delivery, Graph, Outlet, Target
     from routilux.error_handler import ErrorHandler
     from routilux.execution_tracker import ExecutionTracker
@@ -33,10 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["Dispatcher", "call_handler", "run", "words"]
 
 enter = context.enter
-make_activation = Activation._make
 
 
-class Dispatcher:
+class Dispatcher(Endings):
     """Moves the activations of one flow's jobs, in one world.
 
     Args:
@@ -48,25 +45,14 @@ class Dispatcher:
 
     Attributes:
         error_handler: The flow's own, for routines that have none.
-        clock: Reads the runtime's clock, in nanoseconds.
-        point: The runtime's, see `routilux.abc.Runtime.point`.
-        coroutines: Runs what ``async`` handlers return.
     """
 
     def __init__(
         self, name: str, graph: Graph, runtime: Runtime, tracker: ExecutionTracker, bound: int | None = None
     ) -> None:
-        self.runtime = runtime
-        self.name = name
-        self.error_handler: ErrorHandler | None = None
-        self.clock = runtime.monotonic_ns
-        self.point = runtime.point
+        super().__init__(name, runtime, tracker, None if bound is None else Bound(runtime, bound, name))
         self.graph = graph
-        self.timers = Timers(runtime, f"{name}-timer")
-        self.bound = None if bound is None else Bound(runtime, bound, name)
-        self.coroutines: Coroutines
-        self._tracker = tracker
-        self._lock = runtime.lock()
+        self.error_handler: ErrorHandler | None = None
         self._turnstiles: dict[Target, Turnstile] = {}
 
     # In
@@ -139,7 +125,7 @@ class Dispatcher:
                 else:
                     ready = account.ledger.undeferred(deferred, items)
             except BaseException:
-                self._give_room(count)
+                self.give_room(count)
                 raise
         account.write(first)
         if account.hooks is not None:
@@ -178,7 +164,7 @@ class Dispatcher:
             elif gate == OPEN:
                 account.lane.submit(items)
         if gate == CLOSED:
-            self._drop_queued(account)
+            self.drop_queued(account)
 
     def hold_locked(self, account: JobAccount) -> None:
         """Put aside whatever is queued that no worker has taken."""
@@ -249,7 +235,7 @@ class Dispatcher:
         if account.hooks is not None:
             account.hooks.call("activation_start", make_activation(item))
 
-    def settle(self, item: Item, status: str, error: BaseException | None, began: int, name: str | None = None) -> None:
+    def settle(self, item: Item, status: str, error: BaseException | None, began: int) -> None:
         """Enter an activation's end in the books, and finish the job if it was the last.
 
         Args:
@@ -257,11 +243,10 @@ class Dispatcher:
             status: The outcome that counts.
             error: What it raised.
             began: When it started.
-            name: The outcome that the history shows, if another.
         """
         ended = self.clock()
         account = item[2]
-        name = "late" if account.expired else name or status
+        name = "late" if account.expired else status
         said = None if error is None else words(error)
         end = (None, item, ended, ended - began, name, said, status)
         journal = account.journal
@@ -306,15 +291,6 @@ class Dispatcher:
         else:
             self.settle(item, "completed", None, began)
 
-    def after_end(self, account: JobAccount) -> None:
-        """Something has left the books: tell who waits for that, and see whether the job is over."""
-        if account.watchers:
-            account.notify()
-        if self.point is not None:
-            self.point("last")
-        if not account.running and (account.gate or not account.queued):
-            self.quiet(account)
-
     def fail(self, item: Item, error: BaseException, began: int) -> None:
         """Do what the error strategy says about ``error``; if it cannot be asked, the job fails with that."""
         handler = None
@@ -344,7 +320,7 @@ class Dispatcher:
         try:
             with account.lock:
                 if account.gate == CLOSED:
-                    self._give_room(1)
+                    self.give_room(1)
                     return False
                 timer = None if account.gate == HELD else self.timers.call_at(due, self._retry_due, again)
                 account.delayed[again[0]] = Delayed(again, due, timer)
@@ -355,7 +331,7 @@ class Dispatcher:
                 account.journal.write(end)
                 account.journal.write_end(end)
         except RuntimeError as no_thread:
-            self._give_room(1)
+            self.give_room(1)
             error.add_note(f"it was not tried again: {no_thread}")
             self.close(account, "failed", error)
             return False
@@ -390,140 +366,6 @@ class Dispatcher:
         for ticket, (item, due, _) in tuple(account.delayed.items()):
             timer = self.timers.call_at(max(due, self.clock()), self._retry_due, item)
             account.delayed[ticket] = Delayed(item, due, timer)
-
-    # Out
-
-    def close(
-        self,
-        account: JobAccount,
-        status: str,
-        error: BaseException | None,
-        *,
-        revoked: bool = False,
-        reason: str = "",
-    ) -> bool:
-        """Give the job a final status, and drop what has not started; False if it had one.
-
-        Args:
-            account: The job's.
-            status: The final one.
-            error: What failed it, if it failed.
-            revoked: What runs is not wanted any more: coroutines are cancelled.
-            reason: Why, for the history.
-        """
-        with account.lock:
-            if not account.close_locked(status, error):
-                return False
-            account.job.note_end(status, reason)
-            account.revoked = revoked
-            account.expired = revoked and error is not None
-            delayed, account.delayed = account.delayed, {}
-            doomed = {**account.held, **{ticket: each.item for ticket, each in delayed.items()}}
-            account.dropping.update(doomed)
-            account.held.clear()
-        for each in delayed.values():
-            if each.timer is not None:
-                self.timers.cancel(each.timer)
-        if account.ledger is not None:
-            account.ledger.changed()
-        if revoked:
-            self.coroutines.cancel(account)
-        self._drop(account, doomed)
-        self._drop_queued(account)
-        return True
-
-    def _drop_queued(self, account: JobAccount) -> None:
-        if self.point is not None:
-            self.point("drop")
-        with account.lock:
-            doomed = account.take_queued_locked()
-            account.dropping.update(doomed)
-        self._drop(account, doomed)
-
-    def _drop(self, account: JobAccount, doomed: Mapping[int, Item]) -> None:
-        """Take activations that will never run off the books."""
-        now = self.clock()
-        journal = account.journal
-        for item in doomed.values():
-            end = (None, item, now, 0, "dropped", None, "dropped")
-            journal.write(end)
-            journal.write_end(end)
-            if account.hooks is not None:
-                account.hooks.call("activation_drop", make_activation(item), f"the job has {account.job.status}")
-        if account.ledger is not None and doomed:
-            account.ledger.dropped(list(doomed.values()))
-        self._give_room(len(doomed))
-        if len(journal.unsummed) >= BATCH:
-            journal.relieve()
-        for ticket in doomed:
-            account.dropping.pop(ticket, None)
-        self.after_end(account)
-
-    def _give_room(self, count: int) -> None:
-        if self.bound is not None and count:
-            self.bound.release(count)
-
-    def quiet(self, account: JobAccount) -> None:
-        """Nothing runs: finish the job, or let it rest if it is paused; unless there is more to come after all."""
-        with account.lock:
-            lane = account.lane
-            if account.gate == HELD:
-                resting = account.paused and not account.rested and not account.running
-                account.rested = account.rested or resting
-                finished = False
-            else:
-                resting, finished = False, account.drain_locked()
-        if resting:
-            self.rest(account, lane)
-        elif finished:
-            self._finish(account)
-
-    def _finish(self, account: JobAccount) -> None:
-        try:
-            if account.ledger is not None:
-                account.ledger.finished()
-            if account.hooks is not None:
-                account.hooks.call("job_end", account.job)
-            self._tracker.job_ended(account.job)
-        finally:
-            self.announce(account)
-
-    def abandon(self, account: JobAccount, error: BaseException) -> None:
-        """End a job whatever state it is in: an interrupt may have come anywhere."""
-        self.close(account, "failed", error)
-        account.running.clear()
-        with account.lock:
-            ended, account.drained = account.drained, True
-        if ended:
-            self.announce(account)
-        else:
-            self._finish(account)
-
-    def rest(self, account: JobAccount, lane: Workers) -> None:
-        """A paused job has come to rest on ``lane``; what follows is the business of who starts jobs."""
-        raise NotImplementedError
-
-    def announce(self, account: JobAccount) -> None:
-        """A job is over; likewise."""
-        raise NotImplementedError
-
-    def has_left(self, account: JobAccount) -> bool:
-        """Whether a paused job will not go on here; likewise."""
-        raise NotImplementedError
-
-    # Time
-
-    def after(self, seconds: float) -> int:
-        """The clock's reading so many seconds from now."""
-        return self.clock() + round(min(seconds, LONGEST_WAIT) * 1e9)
-
-    def deadline(self, timeout: float | None) -> int | None:
-        """The same for a time limit, which may be none."""
-        return None if timeout is None else self.after(timeout)
-
-    def left(self, deadline: int | None) -> float | None:
-        """Seconds until a deadline."""
-        return None if deadline is None else max(0, deadline - self.clock()) / 1e9
 
 
 def run(item: Item) -> None:  # noqa: C901, PLR0912 - a fifth of what an activation costs is calling functions
