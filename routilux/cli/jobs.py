@@ -28,6 +28,7 @@ from routilux.cli.printing import (
 )
 from routilux.cli.root import Refusal, example, refusing
 from routilux.cli.watching import Watch, attend, exit_code, leave, not_begun, watched
+from routilux.exceptions import SerializationError
 from routilux.flow import Flow
 from routilux.job_state import FINAL, JobState
 from routilux.store import JobStore
@@ -181,42 +182,54 @@ def resume(store: str, job: str | None, factory: str, every: bool, watch: Watch)
     flow = load_flow(factory)
     with recording(flow, store) as opened, refusing():
         assert opened is not None  # noqa: S101 - it was named
-        chosen = _chosen(opened, flow, job)
+        chosen, problems = _all_of(opened, flow) if job is None else ([_one(opened, flow, job)], [])
         if not (watch.quiet or watch.as_json):
             for each in chosen:
                 each.set_output_handler(OutputLines())
         ended = attend(flow, [partial(flow.resume, each) for each in chosen], watch) if chosen else NOTHING
-    for problem in ended.problems:
-        if not every:
-            raise not_begun(problem)
-        remark(str(problem))
+    problems += ended.problems
+    if problems and not every:
+        raise not_begun(problems[0])
+    for problem in problems:
+        remark(not_begun(problem).message)
     begun = [each for each in chosen if each in ended.jobs]
     _print_outcomes(begun, every=every, watch=watch)
-    leave(ended, 2 if ended.problems else exit_code(each.status for each in begun))
+    leave(ended, 2 if problems else exit_code(each.status for each in begun))
 
 
-def _chosen(store: JobStore, flow: Flow, given: str | None) -> list[JobState]:
-    if given is not None:
-        found = find_job(store, given)
-        if found.flow_id != flow.flow_id:
-            theirs = f"job {found.job_id!r} is of flow {found.flow_id!r}, not of {flow.flow_id!r}"
-            raise Refusal(f"{theirs}; name with --flow what makes that flow")
-        if found.status in FINAL:
-            raise Refusal(f"job {found.job_id!r} is {found.status}, which is final; there is nothing to resume")
-        return [_load(store, found.job_id)]
+def _one(store: JobStore, flow: Flow, given: str) -> JobState:
+    found = find_job(store, given)
+    if found.flow_id != flow.flow_id:
+        theirs = f"job {found.job_id!r} is of flow {found.flow_id!r}, not of {flow.flow_id!r}"
+        raise Refusal(f"{theirs}; name with --flow what makes that flow")
+    if found.status in FINAL:
+        raise Refusal(f"job {found.job_id!r} is {found.status}, which is final; there is nothing to resume")
+    return _load(store, found.job_id)
+
+
+def _all_of(store: JobStore, flow: Flow) -> tuple[list[JobState], list[BaseException]]:
+    """The jobs of a flow that have not ended, and why others of them cannot be read."""
     unfinished = store.jobs(unfinished=True)
     mine = [stored.job_id for stored in unfinished if stored.flow_id == flow.flow_id]
     if others := len(unfinished) - len(mine):
         remark(f"left alone, as they are of other flows: {counted(others, 'job')}")
     if not mine:
         remark(f"flow {flow.flow_id!r} has no job in {store.path} that is to go on")
-    return [_load(store, job_id) for job_id in mine]
+    jobs: list[JobState] = []
+    problems: list[BaseException] = []
+    for job_id in mine:
+        try:
+            jobs.append(_load(store, job_id))
+        except SerializationError as problem:
+            problems.append(problem)
+    return jobs, problems
 
 
 def _print_outcomes(jobs: list[JobState], *, every: bool, watch: Watch) -> None:
     outcomes = [facts.outcome(job) for job in jobs]
     if watch.as_json:
-        print_json(outcomes if every else outcomes[0])
+        for found in [outcomes] if every else outcomes:
+            print_json(found)
         return
     for found in outcomes:
         print_outcome(found, trace=watch.trace)

@@ -251,15 +251,19 @@ def test_one_job_or_all_of_them(routilux, paused, arguments):
     assert (result.exit_code, "--all" in result.stderr) == (2, True)
 
 
-def test_jobs_that_cannot_be_taken_up_do_not_hinder_others(routilux, paused):
+@pytest.mark.parametrize(
+    ("damage", "problem"), [("slot = 'gone'", "'gone'"), ("data = '{'", "JSON")], ids=["unfit", "unreadable"]
+)
+def test_jobs_that_cannot_be_taken_up_do_not_hinder_others(routilux, paused, damage, problem):
     """They are told of, and make the exit code 2."""
     broken = routilux.record("--param", "orders=1", "--param", "pause=true")
     with sqlite3.connect("orders.db") as database:
-        database.execute("UPDATE activations SET slot = 'gone' WHERE job_id = ? AND outcome IS NULL", (broken,))
+        database.execute(f"UPDATE activations SET {damage} WHERE job_id = ? AND outcome IS NULL", (broken,))
     database.close()
     result = routilux.jobs("resume", "--all", "--flow", "flows_of_the_cli:make")
     assert result.exit_code == 2
-    assert "gone" in result.stderr
+    assert problem in result.stderr
+    assert len(result.stderr.splitlines()) == 1
     assert f"{paused} of orders: completed" in result.stdout
 
 
