@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint format scenario bench bench-peers bench-short soak clean
+.PHONY: help demo test lint format scenario bench bench-peers bench-short soak crash clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -53,6 +53,9 @@ bench-short: $(BIN)/.ready ## the same, once over lightly, and a short soak
 
 soak: $(BIN)/.ready ## a million activations under every error strategy: none stuck, memory flat
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
+
+crash: $(BIN)/.ready ## kill processes that run a job with a store, 500 times, and see what becomes of the job
+	@$(BIN)/python -m tests.store.crashing 500 $(ARGS)
 
 clean: ## remove what the other targets made
 	@rm -rf .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis .routilux_sim build dist

@@ -12,13 +12,14 @@ import json
 import sqlite3
 from collections import Counter
 from contextlib import closing, contextmanager
+from functools import partial
 
 import pytest
 
 from routilux import JobState
 from routilux.store import JobStore
 from routilux_sim import explore
-from tests.store.trees import FLAKY, PLANS, ROOT, SMALL, Names, Runs, build, emitter, family, own
+from tests.store.trees import FLAKY, PLANS, ROOT, SMALL, Names, Runs, attempts, build, emitter, family, own
 
 
 class Snapshot:
@@ -137,7 +138,7 @@ class Crashes:
             for snapshot in todo:
                 if snapshot.key not in self.seen:
                     self.seen.add(snapshot.key)
-                    explore(lambda: self.recover(snapshot), schedules=2, seed=len(self.seen)).raise_if_failed()
+                    explore(partial(self.recover, snapshot), schedules=2, seed=len(self.seen)).raise_if_failed()
 
     def recover(self, before):
         runs, names = Runs(), Names()
@@ -163,6 +164,7 @@ class Crashes:
             missing += self.expected(before, job_id) - Counter(before.ended(job_id))
         fail_for_good = {after.name(row) for row in after.rows if row[6] in {"skipped", "error_continued"}}
         assert Counter(runs.ended) == Counter({name: n for name, n in missing.items() if name not in fail_for_good})
+        assert all(row[3] == attempts(self.plan[row[2]]) for row in after.rows), "an attempt that was not due"
         first_attempts = {before.name(row): row[3] for row in before.rows}
         assert {name for name, _ in runs.begun} == set(missing)
         assert all(attempt >= first_attempts.get(name, 1) for name, attempt in runs.begun)

@@ -136,7 +136,7 @@ ERRORS = {
     "leaf": Spec(),
 }
 DEEP = {
-    "entry": Spec(("a", "sum"), delay=0.01),
+    "entry": Spec(("a", "sum"), delay=0.03),
     "a": Spec(("b",), delay=0.01),
     "b": Spec(("sum", "c"), fails=2),
     "c": Spec(("sum",)),
