@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from routilux.engine import control
 from routilux.engine.accounting import CLOSED
@@ -495,7 +495,7 @@ def write_document(path: str | Path, data: dict[str, Any]) -> None:
     content = json.dumps(data, allow_nan=False, separators=(",", ":")).encode()
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with _opened(handle) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -505,6 +505,14 @@ def write_document(path: str | Path, data: dict[str, Any]) -> None:
             os.unlink(name)
         raise
     _flush_directory(target.parent)
+
+
+def _opened(handle: int) -> IO[bytes]:
+    try:
+        return os.fdopen(handle, "wb")
+    except BaseException:
+        os.close(handle)
+        raise
 
 
 def _flush_directory(directory: Path) -> None:
