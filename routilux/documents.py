@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from routilux.exceptions import SerializationError
 
@@ -25,7 +25,7 @@ def write_document(path: str | os.PathLike[str], data: dict[str, Any]) -> None:
     content = json.dumps(data, allow_nan=False, separators=(",", ":")).encode()
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with _opened(handle) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -35,6 +35,14 @@ def write_document(path: str | os.PathLike[str], data: dict[str, Any]) -> None:
             os.unlink(name)
         raise
     _flush_directory(target.parent)
+
+
+def _opened(handle: int) -> IO[bytes]:
+    try:
+        return os.fdopen(handle, "wb")
+    except BaseException:
+        os.close(handle)
+        raise
 
 
 def _flush_directory(directory: Path) -> None:

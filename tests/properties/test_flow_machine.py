@@ -59,6 +59,7 @@ class FlowMachine(RuleBasedStateMachine):
     """Writes a program, rule by rule, and runs it when it is done."""
 
     schedules = SCHEDULES
+    real = True
     slots = SLOTS
 
     def __init__(self):
@@ -144,7 +145,7 @@ class FlowMachine(RuleBasedStateMachine):
         if self.program is None:
             return
         program = self.program._replace(ops=tuple(self.ops))
-        check(program, self.schedules)
+        check(program, self.schedules, real=self.real)
 
 
 def check(program, schedules=SCHEDULES, *, real=True):
