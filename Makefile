@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Processes that share the test suite.
 JOBS ?= auto
 
-.PHONY: help demo test lint format scenario bench bench-peers bench-short soak clean
+.PHONY: help demo test lint format scenario bench bench-peers bench-short soak crash clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -55,6 +55,9 @@ bench-short: $(BIN)/.ready ## the same, once over lightly, and a short soak
 
 soak: $(BIN)/.ready ## a million activations under every error strategy: none stuck, memory flat
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
+
+crash: $(BIN)/.ready ## kill processes that run a job with a store, 500 times, and see what becomes of the job
+	@$(BIN)/python -m tests.store.crashing 500 $(ARGS)
 
 clean: ## remove what the other targets made
 	@rm -rf .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis .routilux_sim build dist

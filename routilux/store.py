@@ -25,7 +25,7 @@ from routilux.causality import JobLedger
 from routilux.exceptions import StoreError
 from routilux.job_document import Kept, describe_brief, job_from_data
 from routilux.job_state import FINAL, JobState
-from routilux.store_file import become_owner, is_owned, open_database, roll_back
+from routilux.store_file import become_owner, is_owned, look_into, open_database, roll_back
 
 if TYPE_CHECKING:
     from routilux.engine.accounting import JobAccount
@@ -83,8 +83,8 @@ class JobStore:
         self._ledgers: WeakValueDictionary[str, JobLedger] = WeakValueDictionary()
         self._owner = None if read_only or self.path == ":memory:" else become_owner(self.path, timeout)
         try:
-            self._database: sqlite3.Connection | None = open_database(
-                self.path, timeout, sync=sync, read_only=read_only
+            self._database: sqlite3.Connection | None = (
+                look_into(self.path, timeout) if read_only else open_database(self.path, timeout, sync=sync)
             )
         except BaseException:
             self._disown()

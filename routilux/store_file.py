@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from routilux.exceptions import StoreError, StoreLockedError
 
-__all__ = ["become_owner", "is_owned", "open_database", "roll_back"]
+__all__ = ["become_owner", "is_owned", "look_into", "open_database", "roll_back"]
 
 APPLICATION_ID = 0x526F7578
 """Marks the file as a job store, in SQLite's header."""
@@ -76,26 +77,67 @@ def _lock_file(path: str) -> str:
     return f"{os.path.realpath(path)}-owner"
 
 
-def open_database(path: str, timeout: float, *, sync: bool, read_only: bool) -> sqlite3.Connection:
-    """Open a store; make its tables, if the file is new.
+def open_database(path: str, timeout: float, *, sync: bool) -> sqlite3.Connection:
+    """Open a store to write in it; make its tables, if the file is new.
 
     Raises:
         StoreError: It cannot be opened, or is no job store.
     """
-    database = None
-    try:
-        if read_only:
-            database = _connect(f"{Path(path).absolute().as_uri()}?mode=ro", timeout, uri=True)
-        else:
-            database = _connect(path, timeout)
-        _prepare(database, path, sync=sync, read_only=read_only)
-    except (sqlite3.Error, StoreError) as error:
-        if database is not None:
-            database.close()
-        if isinstance(error, StoreError):
-            raise
-        raise StoreError(f"job store {path!r} cannot be opened: {error}") from error
+    with _opening(path):
+        database = _connect(path, timeout)
+        with _closed_on_error(database):
+            # Before anything is changed: somebody else's database is left as it is.
+            fresh = not _check(database, path)
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
+            database.execute("PRAGMA foreign_keys = ON")
+            if fresh:
+                database.executescript(
+                    f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA application_id = {APPLICATION_ID};"
+                    f" PRAGMA user_version = {VERSION}; COMMIT;"
+                )
+        return database
+
+
+def look_into(path: str, timeout: float) -> sqlite3.Connection:
+    """Open a store only to read it, also while it has an owner.
+
+    Raises:
+        StoreError: It cannot be opened, or is no job store.
+    """
+    address = Path(path).absolute().as_uri()
+    with _opening(path):
+        try:
+            return _look_into(f"{address}?mode=ro", path, timeout)
+        except sqlite3.OperationalError:
+            # An owner that was killed at certain moments leaves something to be put right, which is to write.
+            return _look_into(f"{address}?mode=rw", path, timeout)
+
+
+def _look_into(address: str, path: str, timeout: float) -> sqlite3.Connection:
+    database = _connect(address, timeout, uri=True)
+    with _closed_on_error(database):
+        database.execute("PRAGMA query_only = ON")
+        if not _check(database, path):
+            raise StoreError(f"{path!r} is not a routilux job store: it is empty")
     return database
+
+
+@contextmanager
+def _opening(path: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreError(f"job store {path!r} cannot be opened: {error}") from error
+
+
+@contextmanager
+def _closed_on_error(database: sqlite3.Connection) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        database.close()
+        raise
 
 
 def _connect(address: str, timeout: float, *, uri: bool = False) -> sqlite3.Connection:
@@ -103,25 +145,23 @@ def _connect(address: str, timeout: float, *, uri: bool = False) -> sqlite3.Conn
     return sqlite3.connect(address, uri=uri, timeout=timeout, isolation_level=None, check_same_thread=False)
 
 
-def _prepare(database: sqlite3.Connection, path: str, *, sync: bool, read_only: bool) -> None:
+def _check(database: sqlite3.Connection, path: str) -> bool:
+    """Whether it is a job store; False if there is nothing in it yet.
+
+    Raises:
+        StoreError: It is something else.
+    """
     # A file may come from anywhere: its triggers and views are not to call anything.
     database.execute("PRAGMA trusted_schema = OFF")
     mark = database.execute("PRAGMA application_id").fetchone()[0]
     version = database.execute("PRAGMA user_version").fetchone()[0]
-    empty = not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if mark != APPLICATION_ID and not (empty and not mark and not read_only):
+    if not mark and not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        return False
+    if mark != APPLICATION_ID:
         raise StoreError(f"{path!r} is not a routilux job store, but some other database")
-    if not empty and version != VERSION:
+    if version != VERSION:
         raise StoreError(f"job store {path!r} has version {version}; this routilux reads version {VERSION}")
-    if read_only:
-        return
-    database.execute("PRAGMA journal_mode = WAL")
-    database.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
-    database.execute("PRAGMA foreign_keys = ON")
-    if empty:
-        database.executescript(
-            f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
-        )
+    return True
 
 
 def roll_back(database: sqlite3.Connection) -> None:
