@@ -3,8 +3,10 @@ VENV ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := $(VENV)/bin
+# Processes that share the test suite.
+JOBS ?= auto
 
-.PHONY: help demo test lint format scenario bench bench-short clean
+.PHONY: help demo test lint format scenario bench bench-peers bench-short soak crash clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -20,7 +22,7 @@ demo: $(BIN)/.ready ## run the demo on real threads and in the simulator
 	@$(BIN)/python examples/concurrent_flow_demo.py
 
 test: $(BIN)/.ready ## run the test suite
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 lint: $(BIN)/.ready ## ruff, and mypy in its strict mode on both packages
 	@$(BIN)/ruff check .
@@ -35,12 +37,27 @@ scenario: $(BIN)/.ready ## run the demo's scenario
 	@$(BIN)/routilux-sim run scenarios/concurrent_flow_demo.toml
 
 bench: $(BIN)/.ready ## all benchmarks, with ratios
-	@$(BIN)/python benchmarks/engine.py
+	@$(BIN)/python -m benchmarks.engine $(ARGS)
 	@$(BIN)/python benchmarks/simulator.py
 
-bench-short: $(BIN)/.ready ## the same, once over lightly
-	@$(BIN)/python benchmarks/engine.py --short
+$(BIN)/.peers: $(BIN)/.ready
+	@echo "installing the benchmark's peers into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@touch $@
+
+bench-peers: $(BIN)/.peers ## install the peers and matplotlib, run the engine's benchmark beside them, and plot it
+	@$(BIN)/python -m benchmarks.engine $(ARGS)
+
+bench-short: $(BIN)/.ready ## the same, once over lightly, and a short soak
+	@$(BIN)/python -m benchmarks.engine --short
 	@$(BIN)/python benchmarks/simulator.py --short
+	@$(BIN)/python -m benchmarks.soak --short
+
+soak: $(BIN)/.ready ## a million activations under every error strategy: none stuck, memory flat
+	@$(BIN)/python -m benchmarks.soak $(ARGS)
+
+crash: $(BIN)/.ready ## kill processes that run a job with a store, 500 times, and see what becomes of the job
+	@$(BIN)/python -m tests.store.crashing 500 $(ARGS)
 
 clean: ## remove what the other targets made
 	@rm -rf .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis .routilux_sim build dist

@@ -1,5 +1,7 @@
 """Event-driven workflows on a thread pool: routines with slots and events, wired into a flow."""
 
+from typing import TYPE_CHECKING, Any
+
 from routilux._version import __version__
 from routilux.connection import Connection
 from routilux.error_handler import ErrorHandler, ErrorStrategy
@@ -25,6 +27,9 @@ from routilux.output_handler import CallbackOutputHandler, NullOutputHandler, Ou
 from routilux.routine import ExecutionContext, Routine
 from routilux.slot import Slot
 
+if TYPE_CHECKING:
+    from routilux.store import JobStore
+
 __all__ = [
     "CallbackOutputHandler",
     "Connection",
@@ -41,6 +46,7 @@ __all__ = [
     "HandlerArgumentError",
     "JobState",
     "JobStatusError",
+    "JobStore",
     "NullOutputHandler",
     "OutputHandler",
     "PendingTask",
@@ -57,3 +63,12 @@ __all__ = [
     "WouldDeadlockError",
     "__version__",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # SQLite is only for those who store jobs in it.
+    if name == "JobStore":
+        from routilux import store  # noqa: PLC0415
+
+        return store.JobStore
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from routilux.engine.activation import Activation, Item
     from routilux.job_state import JobState
+    from routilux.log import ExecutionLog
     from routilux.runtime import EventLoop
 
 __all__ = ["LONGEST_WAIT", "Instrument", "Lock", "Runtime", "Scheduler", "Thread", "Workers"]
@@ -66,6 +67,9 @@ class Runtime(ABC):
 
     instruments: Sequence[object] = ()
     """Listeners that every flow on this runtime gets beside its own."""
+
+    execution_log: ExecutionLog | None = None
+    """The log that `routilux.log.configure` has turned on for the flows on this runtime."""
 
     point: Callable[[str], None] | None = None
     """Called with a word for what comes next, before each step on shared state that no lock guards: where a simulator
@@ -119,9 +123,15 @@ class Workers(ABC):
     def submit(self, activations: Sequence[Item]) -> None:
         """Queue ``activations`` in their order."""
 
-    def submit_one(self, activation: Item) -> None:
-        """Queue one activation."""
-        self.submit((activation,))
+    put: Callable[[Item], object]
+    """Queues one activation; whoever calls it calls `summon` next, if the workers are ``hungry`` then."""
+
+    hungry: bool
+    """Whether somebody should be sent for when there is work: read after each `put`, as a call would cost more."""
+
+    @abstractmethod
+    def summon(self) -> None:
+        """Send for a worker."""
 
     @abstractmethod
     def resize(self, max_workers: int) -> None:

@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-import math
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping
+from os import PathLike
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
-from routilux import serialization
 from routilux.abc import Runtime, Scheduler
-from routilux.connection import Connection
+from routilux.checks import check_count, check_seconds, check_strategy
 from routilux.engine.core import Engine, Setup
-from routilux.engine.routing import Graph, Route
 from routilux.engine.waiting import Progress
 from routilux.error_handler import ErrorHandler
-from routilux.event import Event
-from routilux.exceptions import DuplicateNameError, JobStatusError, UnknownNameError
+from routilux.exceptions import JobStatusError, RoutiluxError, SerializationError, StoreError
 from routilux.execution_tracker import ExecutionTracker
 from routilux.job_state import FINAL, JobState
 from routilux.output_handler import OutputHandler
-from routilux.routine import Routine, check_error_handler
+from routilux.routine import check_error_handler
 from routilux.schedulers.thread_pool import ThreadPoolScheduler
-from routilux.slot import Slot
+from routilux.wiring import Wiring
+
+if TYPE_CHECKING:
+    from routilux.engine.accounting import JobAccount
+    from routilux.engine.dispatch import Dispatcher
+    from routilux.log import ExecutionLog, Target
+    from routilux.store import JobStore
+    from routilux.validation import Finding
 
 __all__ = ["Flow"]
 
-STRATEGIES = ("concurrent", "sequential")
 ENTRY_SLOT = "trigger"
 
 
-class Flow:
+class Flow(Wiring):
     """Routines wired into a workflow, and the means to run it.
 
     Args:
@@ -45,9 +48,15 @@ class Flow:
         history_limit: How many records of a job's history are kept, the latest ones.
         max_pending: How many activations may be queued, over all jobs: `execute` waits for room, and a handler that
             emits more gets QueueFullError. None: any number.
+        store: Where jobs are recorded as they happen, so that `recover` can take them up after a crash: a
+            `routilux.store.JobStore`, or a path for one that is the flow's own. The flow needs a ``flow_id`` then.
+        log: Where the execution log goes: a path, a binary file or an `ExecutionLog`; None: where
+            `routilux.log.configure` said, if it did; False: nowhere.
 
     Raises:
         ValueError: An unknown strategy, or a figure out of range.
+        StoreError: The store cannot be opened.
+        ImportError, OSError: The log cannot be written; it needs structlog.
     """
 
     def __init__(
@@ -60,166 +69,57 @@ class Flow:
         instruments: Iterable[object] = (),
         history_limit: int = 10_000,
         max_pending: int | None = None,
+        store: JobStore | str | PathLike[str] | None = None,
+        log: bool | Target | ExecutionLog | None = None,
     ) -> None:
-        self._strategy = _strategy(execution_strategy)
-        self._configured_workers = _count("max_workers", max_workers)
-        self.history_limit = _count("history_limit", history_limit)
-        self._max_pending = None if max_pending is None else _count("max_pending", max_pending)
-        self.execution_timeout = _seconds("execution_timeout", execution_timeout)
+        self._strategy = check_strategy(execution_strategy)
+        self._configured_workers = check_count("max_workers", max_workers)
+        self.history_limit = check_count("history_limit", history_limit)
+        self._max_pending = None if max_pending is None else check_count("max_pending", max_pending)
+        self.execution_timeout = check_seconds("execution_timeout", execution_timeout)
         if scheduler is not None and not isinstance(scheduler, Scheduler):
             raise TypeError(f"scheduler must be a routilux.abc.Scheduler, not {scheduler!r}")
         self._scheduler = scheduler or ThreadPoolScheduler()
         if not isinstance(flow_id, str | None):
             raise TypeError(f"flow_id must be a string or None, not {flow_id!r}")
-        self.flow_id = flow_id or self._scheduler.runtime.new_id("flow")
+        if store is not None and not flow_id:
+            raise ValueError("a flow with a store needs a flow_id, by which it finds its jobs again; give it one")
+        super().__init__(flow_id or self._scheduler.runtime.new_id("flow"))
+        self._has_own_id = bool(flow_id)
         self._instruments = tuple(instruments)
         self._error_handler: ErrorHandler | None = None
-        self._graph = Graph()
-        self._connections: dict[tuple[str, str, str, str], Connection] = {}
         self._engine: Engine | None = None
         self._engines: dict[Runtime, Engine] = {}
         self.execution_tracker = ExecutionTracker(self.flow_id)
+        self._log, self._owns_log = _log(log)
+        self._store, self._owns_store = _store(store)
 
-    # Wiring
+    # Looking at it before it runs
 
-    @property
-    def routines(self) -> RoutineTable:
-        """Routines by id. Assigning to an id replaces the routine there and keeps its connections."""
-        return RoutineTable(self)
-
-    @property
-    def connections(self) -> list[Connection]:
-        """All connections, in the order in which they were made."""
-        return list(self._connections.values())
-
-    def add_routine(self, routine: Routine, routine_id: str | None = None) -> str:
-        """Put a routine into the flow and return its id, made up from its class when not given.
-
-        Raises:
-            TypeError: Not a Routine.
-            ValueError: The id is taken, or the routine is in the flow already.
-        """
-        if routine_id is None:
-            base = type(routine).__name__.lower()
-            routine_id = base
-            count = 1
-            while routine_id in self._graph.nodes:
-                count += 1
-                routine_id = f"{base}_{count}"
-        elif routine_id in self._graph.nodes:
-            raise DuplicateNameError(f"flow {self.flow_id!r} has a routine {routine_id!r} already; choose another id")
-        self._place(routine_id, routine)
-        return routine_id
-
-    def connect(
-        self,
-        source: str,
-        event: str,
-        target: str,
-        slot: str,
-        param_mapping: Mapping[str, str] | None = None,
-    ) -> Connection:
-        """Send what routine ``source`` emits as ``event`` to ``slot`` of routine ``target``.
+    def validate(self, entry: str | None = None) -> list[Finding]:
+        """Look for what is wrong, or odd, with how the flow is wired; see `routilux.validation.validate`.
 
         Args:
-            source: Id of the emitting routine.
-            event: One of its events.
-            target: Id of the receiving routine.
-            slot: One of its slots.
-            param_mapping: ``{name in the event: name in the slot}`` for data to rename.
+            entry: Id of the routine that jobs begin with, if it is to be looked at from there.
 
         Raises:
-            ValueError: An unknown routine, event or slot; or the two are connected already.
+            ValueError: There is no routine of that id.
         """
-        connection = Connection(source, event, target, slot, param_mapping)
-        if connection.key in self._connections:
-            raise DuplicateNameError(f"{source}.{event} and {target}.{slot} are connected already in {self!r}")
-        emitted, receiver = self._ends(connection)
-        self._connections[connection.key] = connection
-        self._route(source, event)
-        emitted.connect(receiver, connection.param_mapping)
-        return connection
+        from routilux.validation import validate  # noqa: PLC0415 - only for who asks
 
-    def _ends(self, connection: Connection) -> tuple[Event, Slot]:
-        """The event and the slot that a connection names."""
-        source, target = self._node(connection.source_id).routine, self._node(connection.target_id).routine
-        event = source.get_event(connection.event)
-        if event is None:
-            raise UnknownNameError(
-                "event", connection.event, source.events, f"routine {connection.source_id!r}", f"for {connection}"
-            )
-        slot = target.get_slot(connection.slot)
-        if slot is None:
-            raise UnknownNameError(
-                "slot", connection.slot, target.slots, f"routine {connection.target_id!r}", f"for {connection}"
-            )
-        return event, slot
+        return validate(self, entry)
 
-    def _route(self, source_id: str, event: str) -> None:
-        """Put the connections of an event where emits find them, in one step: an emit sees all, or all as before."""
-        nodes = self._graph.nodes
-        nodes[source_id].route(
-            event,
-            [
-                Route(nodes[c.target_id].target(self._ends(c)[1]), c.param_mapping)
-                for c in self._connections.values()
-                if (c.source_id, c.event) == (source_id, event)
-            ],
-        )
+    def to_mermaid(self) -> str:
+        """Draw the flow as a Mermaid flowchart, for Markdown pages."""
+        from routilux.drawing import to_mermaid  # noqa: PLC0415 - only for who asks
 
-    def check_slot(self, routine_id: str, slot_name: str, hint: str = "") -> Slot:
-        """Return a routine's slot.
+        return to_mermaid(self)
 
-        Raises:
-            UnknownNameError: There is no such routine, or it has no such slot; ``hint`` says what to do then.
-        """
-        routine: Routine = self._node(routine_id).routine
-        slot = routine.get_slot(slot_name)
-        if slot is None:
-            raise UnknownNameError("slot", slot_name, routine.slots, f"routine {routine_id!r}", hint)
-        return slot
+    def to_dot(self) -> str:
+        """Draw the flow in Graphviz's language."""
+        from routilux.drawing import to_dot  # noqa: PLC0415 - only for who asks
 
-    def _node(self, routine_id: str) -> Any:
-        try:
-            return self._graph.nodes[routine_id]
-        except (KeyError, TypeError):
-            raise UnknownNameError(
-                "routine",
-                routine_id,
-                self._graph.nodes,
-                f"flow {self.flow_id!r}",
-                "add it with add_routine()",
-            ) from None
-
-    def _place(self, routine_id: str, routine: Routine) -> None:
-        """Put ``routine`` at ``routine_id`` and route its connections anew; change nothing if they do not fit."""
-        if not isinstance(routine, Routine):
-            raise TypeError(f"a flow holds Routine objects, not {routine!r}")
-        if not isinstance(routine_id, str) or not routine_id:
-            raise ValueError(f"a routine's id must be a non-empty string, not {routine_id!r}")
-        existing = self._graph.node_of(routine)
-        if existing is not None:
-            if existing.routine_id == routine_id:
-                return
-            raise DuplicateNameError(f"{routine!r} is in flow {self.flow_id!r} already, as {existing.routine_id!r}")
-        touching = [c for c in self._connections.values() if routine_id in (c.source_id, c.target_id)]
-        for connection in touching:
-            if connection.source_id == routine_id and routine.get_event(connection.event) is None:
-                raise UnknownNameError(
-                    "event", connection.event, routine.events, repr(routine), f"{connection} needs it"
-                )
-            if connection.target_id == routine_id and routine.get_slot(connection.slot) is None:
-                raise UnknownNameError("slot", connection.slot, routine.slots, repr(routine), f"{connection} needs it")
-        before = [self._ends(connection) for connection in touching]
-        self._graph.place(routine_id, routine)
-        for connection, (old_event, old_slot) in zip(touching, before, strict=True):
-            event, slot = self._ends(connection)
-            self._route(connection.source_id, connection.event)
-            if event is old_event:
-                event.replace(old_slot, slot)
-            else:
-                old_event.disconnect(old_slot)
-                event.connect(slot, connection.param_mapping)
+        return to_dot(self)
 
     # Running
 
@@ -267,8 +167,8 @@ class Flow:
         Raises:
             ValueError: An unknown strategy, or ``max_workers`` is not a number from 1 up. Nothing changes then.
         """
-        workers = self._configured_workers if max_workers is None else _count("max_workers", max_workers)
-        self._strategy = _strategy(strategy)
+        workers = self._configured_workers if max_workers is None else check_count("max_workers", max_workers)
+        self._strategy = check_strategy(strategy)
         self._configured_workers = workers
         if self._engine is not None:
             self._scheduler.enter(self._engine.resize, self.max_workers)
@@ -305,8 +205,8 @@ class Flow:
         node = self._node(entry_routine_id)
         if entry_params is not None and not isinstance(entry_params, Mapping):
             raise TypeError(f"entry_params must be a mapping of names to values, not {entry_params!r}")
-        strategy = self._strategy if execution_strategy is None else _strategy(execution_strategy)
-        limit = self.execution_timeout if timeout is None else _seconds("timeout", timeout)
+        strategy = self._strategy if execution_strategy is None else check_strategy(execution_strategy)
+        limit = self.execution_timeout if timeout is None else check_seconds("timeout", timeout)
         return self._scheduler.enter(
             self._start, node.target(slot), dict(entry_params or {}), strategy, limit, output_handler
         )
@@ -326,7 +226,11 @@ class Flow:
         return job
 
     def _setup(self, strategy: str, timeout: float | None) -> Setup:
-        return Setup(self._configured_workers if strategy == "concurrent" else None, timeout, self._instruments)
+        workers = self._configured_workers if strategy == "concurrent" else None
+        ledger = None if self._store is None else self._store.ledger
+        log = self._scheduler.runtime.execution_log if self._log is None else self._log
+        instruments = (*self._instruments, log) if log else self._instruments
+        return Setup(workers, timeout, instruments, ledger)
 
     # Stopping for a while
 
@@ -348,8 +252,8 @@ class Flow:
         Raises:
             ValueError: The job is not one of this flow's.
         """
-        account = self._account_of(job_state)
-        return self._scheduler.enter(account.engine.pause, account, str(reason), checkpoint)
+        engine, account = self._account_of(job_state)
+        return self._scheduler.enter(engine.pause, account, str(reason), checkpoint)
 
     def resume(self, job_state: JobState) -> JobState:
         """Let a paused job go on, or one that was loaded or recovered; one that runs is left alone.
@@ -372,8 +276,8 @@ class Flow:
             self._scheduler.enter(self._take_up, job_state)
             if job_state._account is None:  # cancelled meanwhile
                 raise JobStatusError("resumed", job_state.job_id, job_state.status, "a paused job")
-        account = self._account_of(job_state)
-        self._scheduler.enter(account.engine.resume, account)
+        engine, account = self._account_of(job_state)
+        self._scheduler.enter(engine.resume, account)
         return job_state
 
     def _take_up(self, job: JobState) -> None:
@@ -382,11 +286,53 @@ class Flow:
 
         if job.flow_id != self.flow_id:
             raise ValueError(
-                f"{job!r} is not a job of flow {self.flow_id!r}; give the flow the id that it had: Flow({job.flow_id!r})"
+                f"{job!r} is not a job of flow {self.flow_id!r}; give the flow the id it had: Flow({job.flow_id!r})"
             )
         kept = job._kept or Kept()
         setup = self._setup(kept.strategy or self._strategy, kept.time_left)
         restore(self, self._current_engine(), job, kept, setup)
+
+    def recover(self) -> list[JobState]:
+        """Take up every job of this flow that its store has and that has not ended, after a crash or a restart.
+
+        Each activation that was not recorded as ended runs (again); one that was, does not. Jobs that were paused stay
+        so, until `resume`; sequential ones run to their end in the calling thread, one after the other.
+
+        Returns:
+            The jobs, oldest first; not those that a flow of this process is running already.
+
+        Raises:
+            RuntimeError: The flow has no store.
+            StoreError: The store, or a job in it, cannot be read or written. Others go on all the same.
+            SerializationError: A job is stored that is none, or that does not fit the flow. Likewise.
+            FlowShutdownError: The flow was shut down.
+        """
+        if self._store is None:
+            raise RuntimeError(f"{self!r} has no store to recover jobs from; give it one: Flow(..., store=...)")
+        return self._scheduler.enter(self._recover, self._store)
+
+    def _recover(self, store: JobStore) -> list[JobState]:
+        engine = self._current_engine()
+        recovered: list[JobState] = []
+        problems: list[RoutiluxError] = []
+        for stored in store.jobs(self.flow_id, unfinished=True):
+            if engine.is_live(stored.job_id) or store.is_running(stored.job_id):
+                continue
+            try:
+                job = store.load(stored.job_id)
+                paused = job.status == "paused"
+                self._take_up(job)
+            except (SerializationError, StoreError) as problem:
+                problems.append(problem)
+                continue
+            except KeyError:
+                continue  # deleted meanwhile
+            recovered.append(job)
+            if not paused:
+                engine.resume(self._account_of(job)[1])
+        if problems:
+            raise problems[0]
+        return recovered
 
     def cancel(self, job_state: JobState, reason: str = "") -> bool:
         """End a job: what it has queued is dropped and recorded, ``async`` handlers are cancelled; never waits.
@@ -401,16 +347,18 @@ class Flow:
         """
         if job_state._account is None and job_state.flow_id == self.flow_id:
             cancelled = job_state.cancel_unstarted(str(reason))
+            if cancelled and self._store is not None:
+                self._store.put(job_state)
             if cancelled or job_state._account is None:
                 return cancelled
-        account = self._account_of(job_state)
-        return self._scheduler.enter(account.engine.cancel, account, str(reason))
+        engine, account = self._account_of(job_state)
+        return self._scheduler.enter(engine.cancel, account, str(reason))
 
-    def _account_of(self, job_state: JobState) -> Any:
+    def _account_of(self, job_state: JobState) -> tuple[Engine, JobAccount]:
         account = job_state._account
         if account is None or job_state.flow_id != self.flow_id:
             raise ValueError(f"{job_state!r} is not a job of flow {self.flow_id!r}")
-        return account
+        return cast("Engine", account.engine), account
 
     def _current_engine(self) -> Engine:
         """The engine in the calling thread's world; made when the flow first executes there."""
@@ -434,12 +382,20 @@ class Flow:
         return engine
 
     def wait_for(
-        self, job_state: JobState, timeout: float | None = None, progress_callback: Progress | None = None
+        self,
+        job_state: JobState,
+        timeout: float | None = None,
+        progress_callback: Progress | None = None,
+        *,
+        or_paused: bool = False,
     ) -> bool:
-        """Wait for one job's end; see `JobState.wait_for_completion`."""
-        limit = _seconds("timeout", timeout, zero=True)
-        account = self._account_of(job_state)
-        return self._scheduler.enter(account.engine.wait, account, limit, progress_callback)
+        """Wait for one job's end; see `JobState.wait_for_completion`.
+
+        With ``or_paused``, wait no longer either once the job is paused and nothing of it runs.
+        """
+        limit = check_seconds("timeout", timeout, zero=True)
+        engine, account = self._account_of(job_state)
+        return self._scheduler.enter(engine.wait, account, limit, progress_callback, or_rest=or_paused)
 
     def wait_for_completion(self, timeout: float | None = None, job_state: JobState | None = None) -> bool:
         """Wait for one job, or for every job begun so far. Deprecated: use `JobState.wait_for_completion`."""
@@ -452,7 +408,7 @@ class Flow:
         )
         if job_state is not None:
             return self.wait_for(job_state, timeout)
-        limit = _seconds("timeout", timeout, zero=True)
+        limit = check_seconds("timeout", timeout, zero=True)
         return self._engine is None or self._scheduler.enter(self._engine.wait_all, limit)
 
     def shutdown(self, wait: bool = True, timeout: float | None = None) -> bool:
@@ -468,13 +424,42 @@ class Flow:
         Raises:
             RuntimeError: With ``wait``, called by a handler of one of the flow's own jobs.
         """
-        limit = _seconds("timeout", timeout, zero=True)
-        return self._scheduler.enter(self._shutdown, wait, limit)
+        limit = check_seconds("timeout", timeout, zero=True)
+        ended = self._scheduler.enter(self._shutdown, wait, limit)
+        if ended and self._owns_store and self._store is not None:
+            self._store.close()
+        if ended and self._owns_log and self._log:
+            self._log.close()
+        return ended
 
     def _shutdown(self, wait: bool, timeout: float | None) -> bool:
         return self._current_engine().shutdown(wait, timeout)
 
-    def is_run_by(self, engine: Engine) -> bool:
+    @property
+    def store(self) -> JobStore | None:
+        """Where jobs are recorded."""
+        return self._store
+
+    def use_store(self, store: JobStore | str | PathLike[str]) -> None:
+        """Record jobs in a store, as with ``Flow(store=...)``: for a flow that somebody else has made without one.
+
+        Raises:
+            ValueError: The flow's id was made up when it was made, so that no other process would find its jobs.
+            RuntimeError: The flow has a store, or has run jobs, already.
+            StoreError: The store cannot be opened.
+        """
+        if not self._has_own_id:
+            raise ValueError(
+                f"{self!r} has an id that was made up, by which nobody finds its jobs again; "
+                "give it one where it is made: Flow('orders')"
+            )
+        if self._store is not None:
+            raise RuntimeError(f"{self!r} records its jobs in {self._store!r} already")
+        if self._engine is not None:
+            raise RuntimeError(f"{self!r} has run jobs already; give it its store before")
+        self._store, self._owns_store = _store(store)
+
+    def is_run_by(self, engine: Dispatcher) -> bool:
         """True when ``engine`` runs this flow's jobs."""
         return self._engine is engine
 
@@ -494,7 +479,9 @@ class Flow:
         Raises:
             SerializationError: Something cannot be stored; the message names the routine and the field.
         """
-        return serialization.flow_to_data(self)
+        from routilux.serialization import flow_to_data  # noqa: PLC0415 - few programs store flows
+
+        return flow_to_data(self)
 
     def deserialize(self, data: Mapping[str, Any]) -> None:
         """Become the flow that ``data`` describes.
@@ -502,7 +489,9 @@ class Flow:
         Raises:
             SerializationError: ``data`` is not a flow's description; the message says where. Nothing changes then.
         """
-        serialization.flow_from_data(self, data)
+        from routilux.serialization import flow_from_data  # noqa: PLC0415 - few programs store flows
+
+        flow_from_data(self, data)
 
     def adopt(self, other: Flow) -> None:
         """Become what ``other`` is, a flow that has never run; ``other`` is not to be used any more.
@@ -513,6 +502,7 @@ class Flow:
         if self._engine is not None:
             raise RuntimeError(f"{self!r} has run jobs already; deserialize into a new Flow()")
         self.flow_id = other.flow_id
+        self._has_own_id = other._has_own_id
         self._strategy = other._strategy
         self._configured_workers = other._configured_workers
         self.execution_timeout = other.execution_timeout
@@ -530,57 +520,26 @@ class Flow:
         )
 
 
-class RoutineTable(MutableMapping[str, Routine]):
-    """The routines of a flow by id.
+def _log(log: Any) -> tuple[ExecutionLog | Literal[False] | None, bool]:
+    """The log to write, and whether it is to be closed with the flow; None and False as they are."""
+    if log is None:
+        return None, False
+    if log is False:
+        return False, False
+    from routilux.log import ExecutionLog as Log  # noqa: PLC0415 - only for flows that have one
+    from routilux.log import of  # noqa: PLC0415 - likewise
 
-    Assigning to an id that is taken replaces the routine; its connections stay, so the newcomer must have the events
-    and slots that they use. Deleting is refused while connections remain.
-    """
-
-    def __init__(self, flow: Flow) -> None:
-        self._flow = flow
-
-    def __getitem__(self, routine_id: str) -> Routine:
-        return self._flow._graph.nodes[routine_id].routine
-
-    def __setitem__(self, routine_id: str, routine: Routine) -> None:
-        self._flow._place(routine_id, routine)
-
-    def __delitem__(self, routine_id: str) -> None:
-        node = self._flow._node(routine_id)
-        for connection in self._flow.connections:
-            if routine_id in (connection.source_id, connection.target_id):
-                raise ValueError(f"routine {routine_id!r} cannot be removed: {connection} uses it")
-        self._flow._graph.remove(node.routine_id)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(tuple(self._flow._graph.nodes))
-
-    def __len__(self) -> int:
-        return len(self._flow._graph.nodes)
-
-    def __repr__(self) -> str:
-        return f"RoutineTable({dict(self)!r})"
+    return of(log), not isinstance(log, Log)
 
 
-def _strategy(name: object) -> str:
-    if name not in STRATEGIES:
-        raise UnknownNameError("execution strategy", name, STRATEGIES)
-    return str(name)
+def _store(store: Any) -> tuple[JobStore | None, bool]:
+    """The store to use, and whether it is to be closed with the flow."""
+    if store is None:
+        return None, False
+    from routilux.store import JobStore as Store  # noqa: PLC0415 - sqlite3 only for flows that have one
 
-
-def _count(name: str, count: object) -> int:
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise ValueError(f"{name} must be a whole number from 1 up, not {count!r}")
-    return count
-
-
-def _seconds(name: str, value: object, *, zero: bool = False) -> float | None:
-    """Check a time limit in seconds; None means none."""
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{name} must be a finite number of seconds or None, not {value!r}")
-    if value < 0 or (value == 0 and not zero):
-        raise ValueError(f"{name} must be {'at least' if zero else 'above'} 0 seconds, not {value!r}")
-    return value
+    if isinstance(store, Store):
+        return store, False
+    if isinstance(store, str | PathLike):
+        return Store(store), True
+    raise TypeError(f"store must be a JobStore, a path or None, not {store!r}")

@@ -7,11 +7,8 @@ imported, evaluated or instantiated, and nothing changes unless all of the docum
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
-from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from routilux.engine import control
@@ -19,7 +16,7 @@ from routilux.engine.activation import EPOCH, Item
 from routilux.engine.figures import Figures
 from routilux.exceptions import RestoredError, SerializationError, brief
 from routilux.job_state import FINAL, DeferredEvent, ExecutionRecord, JobState, PendingTask
-from routilux.serialization import Reader, from_plain, to_plain
+from routilux.serialization import Reader, explaining, from_plain, to_plain
 
 if TYPE_CHECKING:
     from routilux.engine.accounting import JobAccount
@@ -27,7 +24,20 @@ if TYPE_CHECKING:
     from routilux.engine.routing import Target
     from routilux.flow import Flow
 
-__all__ = ["FORMAT", "VERSION", "GatheredData", "Kept", "job_from_data", "job_to_data", "pending_of", "restore"]
+__all__ = [
+    "FORMAT",
+    "VERSION",
+    "GatheredData",
+    "Kept",
+    "describe_brief",
+    "error_to_data",
+    "job_from_data",
+    "job_to_data",
+    "pending_of",
+    "pending_task",
+    "restore",
+    "time_left",
+]
 
 FORMAT = "routilux/job"
 VERSION = 1
@@ -72,9 +82,6 @@ class Kept:
 
 def kept_of(account: JobAccount) -> Kept:
     """What a job would have to take with it, as it stands; consistent while it is held still."""
-    left_ns = account.left_ns
-    if account.deadline is not None:
-        left_ns = max(0, account.deadline.deadline_ns - account.engine.clock())
     return Kept(
         pending_of(account, with_running=True),
         [
@@ -82,9 +89,17 @@ def kept_of(account: JobAccount) -> Kept:
             for target, gathered in account.all_gathered().items()
         ],
         "sequential" if account.sequential else "concurrent",
-        None if left_ns is None else left_ns / 1e9,
+        time_left(account),
         account.job.next_number,
     )
+
+
+def time_left(account: JobAccount) -> float | None:
+    """Seconds until a job is failed; None if it has no limit."""
+    deadline, left_ns = account.deadline, account.left_ns
+    if deadline is not None:
+        left_ns = max(0, deadline.deadline_ns - account.engine.clock())
+    return None if left_ns is None else left_ns / 1e9
 
 
 def pending_of(account: JobAccount, *, with_running: bool = False) -> list[PendingTask]:
@@ -129,7 +144,9 @@ def restore(flow: Flow, engine: Engine, job: JobState, kept: Kept, setup: Setup)
         slot = None if node is None else node.routine.get_slot(slot_name)
         if node is None or slot is None:
             place = f"job {job.job_id!r}, outstanding for {routine_id!r}, slot {slot_name!r}"
-            raise SerializationError(place, f"flow {flow.flow_id!r} has no such slot; resume the job in the flow it is of")
+            raise SerializationError(
+                place, f"flow {flow.flow_id!r} has no such slot; resume the job in the flow it is of"
+            )
         return node.target(slot)
 
     tasks = [(target(task.routine_id, task.slot), task) for task in kept.pending]
@@ -189,11 +206,13 @@ def describe(job: JobState, kept: Kept) -> dict[str, Any]:
     """The document of a job that has ``kept`` outstanding."""
     place = f"job {job.job_id!r}"
     return {
-        **describe_state(job),
-        "execution_strategy": kept.strategy,
-        "time_left": kept.time_left,
+        **describe_brief(job, kept.strategy, kept.time_left),
         "next_number": kept.next_number,
-        "pending": [task_to_data(task, f"{place}, outstanding for routine {task.routine_id!r}") for task in kept.pending],
+        "events_emitted": job.events_emitted,
+        "figures": {rid: {name: getattr(f, name) for name in COUNTS} for rid, f in job.figures().items()},
+        "pending": [
+            task_to_data(task, f"{place}, outstanding for routine {task.routine_id!r}") for task in kept.pending
+        ],
         "gathered": [
             {
                 "routine": each.routine_id,
@@ -206,8 +225,8 @@ def describe(job: JobState, kept: Kept) -> dict[str, Any]:
     }
 
 
-def describe_state(job: JobState) -> dict[str, Any]:
-    """What there is to a job beside its activations and its history."""
+def describe_brief(job: JobState, strategy: str, time_left: float | None) -> dict[str, Any]:
+    """What there is to a job beside its activations and what is counted of them."""
     place = f"job {job.job_id!r}"
     return {
         "format": FORMAT,
@@ -216,12 +235,12 @@ def describe_state(job: JobState) -> dict[str, Any]:
         "job_id": job.job_id,
         "status": job.status,
         "history_limit": job.history_limit,
+        "execution_strategy": strategy,
+        "time_left": time_left,
         "created_at": job.created_at.isoformat(),
         "current_routine_id": job.current_routine_id,
-        "error": _error_to_data(job.error),
+        "error": error_to_data(job.error),
         "routines": {rid: to_plain(note, f"{place}, routine {rid!r}") for rid, note in job.routine_notes().items()},
-        "figures": {rid: {name: getattr(f, name) for name in COUNTS} for rid, f in job.figures().items()},
-        "events_emitted": job.events_emitted,
         "shared_data": to_plain(job.shared_snapshot(), f"{place}, shared_data"),
         "shared_log": to_plain(job.get_shared_log(), f"{place}, shared_log"),
         "pause_points": to_plain(job.pause_points, f"{place}, pause_points"),
@@ -261,7 +280,8 @@ def _record_to_data(record: ExecutionRecord, place: str) -> dict[str, Any]:
     }
 
 
-def _error_to_data(error: BaseException | None) -> dict[str, str] | None:
+def error_to_data(error: BaseException | None) -> dict[str, str] | None:
+    """Describe what failed a job: exceptions themselves are not stored."""
     if error is None:
         return None
     if isinstance(error, RestoredError):
@@ -285,7 +305,11 @@ def job_from_data(data: Any) -> JobState:
     Raises:
         SerializationError: It describes none; the message says where.
     """
-    document = Reader(data, "the document")
+    with explaining("the document"):
+        return _job_from(Reader(data, "the document"))
+
+
+def _job_from(document: Reader) -> JobState:
     document.header(FORMAT, VERSION)
     job = JobState(document.take("flow_id", str), document.name("job_id"), _count(document, "history_limit", 1))
     status = document.one_of("status", STATUSES)
@@ -298,8 +322,7 @@ def job_from_data(data: Any) -> JobState:
         _seconds(document, "time_left"),
         _count(document, "next_number", 1),
     )
-    if status in FINAL and kept.pending:
-        raise SerializationError("the document, 'pending'", f"must be empty, as the job has {status}")
+    _check_pending(kept, status)
     job.take_over(
         status=status,
         created=created.timestamp(),
@@ -312,12 +335,27 @@ def job_from_data(data: Any) -> JobState:
         shared_log=_plain(document, "shared_log", list),
         pause_points=_pause_points(document),
         outputs=_outputs(document),
-        deferred=[_deferred(each, f"deferred event {i}") for i, each in enumerate(document.take("deferred_events", list))],
+        deferred=[
+            _deferred(each, f"deferred event {i}") for i, each in enumerate(document.take("deferred_events", list))
+        ],
         history=[_record(each, f"history record {i}") for i, each in enumerate(document.take("history", list))],
         kept=kept,
     )
     document.finish()
     return job
+
+
+def _check_pending(kept: Kept, status: str) -> None:
+    if status in FINAL and kept.pending:
+        raise SerializationError("the document, 'pending'", f"must be empty, as the job has {status}")
+    numbers: set[int] = set()
+    for index, task in enumerate(kept.pending):
+        if task.number in numbers or task.number >= kept.next_number:
+            raise SerializationError(
+                f"outstanding activation {index}, 'number'",
+                f"must be another for each, below 'next_number' ({kept.next_number}), not {task.number}",
+            )
+        numbers.add(task.number)
 
 
 def _plain(reader: Reader, key: str, kind: Any) -> Any:
@@ -330,7 +368,9 @@ def _plain(reader: Reader, key: str, kind: Any) -> Any:
 def _count(reader: Reader, key: str, least: int) -> int:
     value: int = reader.take(key, int)
     if not least <= value < EPOCH:
-        raise SerializationError(f"{reader.place}, {key!r}", f"must be from {least} up, below 2**40, not {brief(value)}")
+        raise SerializationError(
+            f"{reader.place}, {key!r}", f"must be from {least} up, below 2**40, not {brief(value)}"
+        )
     return value
 
 
@@ -417,7 +457,9 @@ def _notes(document: Reader) -> dict[str, dict[str, Any]]:
     notes = _plain(document, "routines", dict)
     for routine_id, note in notes.items():
         if not isinstance(note, dict):
-            raise SerializationError(f"the document, 'routines', {routine_id!r}", f"must be an object, not {brief(note)}")
+            raise SerializationError(
+                f"the document, 'routines', {routine_id!r}", f"must be an object, not {brief(note)}"
+            )
     return dict(notes)
 
 
@@ -453,80 +495,3 @@ def _pause_points(document: Reader) -> list[dict[str, Any]]:
 def _outputs(document: Reader) -> list[dict[str, Any]]:
     keys = {"timestamp": datetime, "routine_id": str, "output_type": str, "data": dict}
     return _dictionaries(document, "output_log", keys)
-
-
-# Files
-
-
-def write_document(path: str | Path, data: dict[str, Any]) -> None:
-    """Write a document: beside its place, flushed to the disk, then moved there in one step.
-
-    Raises:
-        OSError: It cannot be written. What was there before is there still.
-    """
-    import json  # noqa: PLC0415 - few programs store jobs
-    import tempfile  # noqa: PLC0415 - likewise
-
-    target = Path(path)
-    content = json.dumps(data, allow_nan=False, separators=(",", ":")).encode()
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, target)  # noqa: PTH105 - a name, not a Path
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(name)  # noqa: PTH108 - likewise
-        raise
-    _flush_directory(target.parent)
-
-
-def _flush_directory(directory: Path) -> None:
-    """Make the renaming itself durable, where directories can be opened."""
-    with suppress(OSError):
-        handle = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def read_document(path: str | Path) -> Any:
-    """Read a file of JSON.
-
-    Raises:
-        SerializationError: It is not JSON.
-        OSError: It cannot be read.
-    """
-    return parse_document(Path(path).read_bytes(), f"file {str(path)!r}")
-
-
-def parse_document(content: bytes | str, place: str) -> Any:
-    """Parse JSON strictly: no NaN, no key twice in one object.
-
-    Raises:
-        SerializationError: It is not JSON; says where.
-    """
-    import json  # noqa: PLC0415 - few programs read jobs
-
-    try:
-        text = content.decode() if isinstance(content, bytes) else content
-        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_repetition)
-    except RecursionError:
-        raise SerializationError(place, "is nested too deep") from None
-    except ValueError as error:
-        raise SerializationError(place, f"is not JSON: {error}") from error
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _no_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"key {next(name for name in names if names.count(name) > 1)!r} stands twice in one object")
-    return found

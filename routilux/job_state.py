@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from routilux import runtime as runtimes
@@ -17,6 +15,9 @@ from routilux.exceptions import JobStatusError
 from routilux.output_handler import OutputHandler
 
 if TYPE_CHECKING:
+    from datetime import datetime
+    from os import PathLike
+
     from routilux.engine.accounting import JobAccount
     from routilux.engine.activation import Item
     from routilux.flow import Flow
@@ -26,6 +27,12 @@ __all__ = ["FINAL", "DeferredEvent", "ExecutionRecord", "JobState", "PendingTask
 
 FINAL = ("completed", "failed", "cancelled")
 """The statuses that never change."""
+
+
+def _moment(seconds: float) -> datetime:
+    from datetime import UTC, datetime  # noqa: PLC0415 - a tenth of what importing routilux costs
+
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 class ExecutionRecord(NamedTuple):
@@ -136,17 +143,20 @@ class JobState:
         self._known: tuple[str, ...] = ()
         self._notes: dict[str, dict[str, Any]] = {}
         self._deferred: list[DeferredEvent] = []
+        self._undeferred: list[DeferredEvent] = []
         self._outputs: deque[dict[str, Any]] = deque(maxlen=history_limit)
         self._output_handler: OutputHandler | None = None
         self._account: JobAccount | None = None
         self._kept: Kept | None = None
         self._emitted_before = 0
+        # Differs from what it was when anything has changed that a record of the job holds.
+        self.changes = 0
         self._entries = 1
 
     @property
     def created_at(self) -> datetime:
         """When the job was made, in UTC."""
-        return datetime.fromtimestamp(self._created, UTC)
+        return _moment(self._created)
 
     @property
     def updated_at(self) -> datetime:
@@ -155,7 +165,7 @@ class JobState:
 
     def _wall(self, monotonic_ns: int) -> datetime:
         seconds = self._wall_base + (monotonic_ns - self._clock_base) / 1e9
-        return datetime.fromtimestamp(seconds, UTC)
+        return _moment(seconds)
 
     @property
     def events_emitted(self) -> int:
@@ -213,19 +223,22 @@ class JobState:
         return [record for record in records if routine_id is None or record.routine_id == routine_id]
 
     def _record(self, row: Item | End | Note) -> ExecutionRecord:
-        head = row[0]
-        if head is None:
-            _, item, at_ns, spent_ns, outcome, error, _ = row  # type: ignore[misc] - told apart by its head
-            slot = item[3].target.slot.name
-            data: dict[str, Any] = {"slot": slot, "attempt": item[5], "duration": spent_ns / 1e9}
-            if error is not None:
-                data["error"] = error
-            return ExecutionRecord(item[3].routine_id, outcome, data, self._wall(at_ns), "activation")
-        if isinstance(head, str):
-            kind, at_ns, routine_id, name, data = row  # type: ignore[misc, assignment] - likewise
+        # What a row is, its head says; see `routilux.engine.journal`.
+        if row[0] is None:
+            return self._record_of_end(row)
+        if isinstance(row[0], str):
+            kind, at_ns, routine_id, name, data = row
             return ExecutionRecord(routine_id, name, dict(data), self._wall(at_ns), kind)
-        _, at_ns, _, delivery, values, _ = row  # type: ignore[misc, assignment] - likewise
+        _, at_ns, _, delivery, values, _ = row
         return ExecutionRecord(delivery.source, delivery.event, delivery.emitted(values), self._wall(at_ns))
+
+    def _record_of_end(self, row: End) -> ExecutionRecord:
+        _, item, at_ns, spent_ns, outcome, error, _ = row
+        slot = item[3].target.slot.name
+        data: dict[str, Any] = {"slot": slot, "attempt": item[5], "duration": spent_ns / 1e9}
+        if error is not None:
+            data["error"] = error
+        return ExecutionRecord(item[3].routine_id, outcome, data, self._wall(at_ns), "activation")
 
     def record_execution(self, routine_id: str, event_name: str, data: dict[str, Any] | None = None) -> None:
         """Add a record of one's own to the history."""
@@ -314,10 +327,18 @@ class JobState:
         return str(self.pause_points[-1]["reason"]) if self.pause_points else ""
 
     @property
+    def cancel_reason(self) -> str:
+        """Why the job was cancelled; empty if it was not, or no reason was given."""
+        if self.status != "cancelled":
+            return ""
+        said = (str(record.data["reason"]) for record in reversed(self.execution_history) if _is_cancellation(record))
+        return next(said, "")
+
+    @property
     def deferred_events(self) -> list[DeferredEvent]:
         """Events that wait for the job to be resumed, a copy."""
         with self._lock:
-            return list(self._deferred)
+            return [*self._undeferred, *self._deferred]
 
     def add_deferred_event(self, routine_id: str, event_name: str, data: dict[str, Any] | None = None) -> None:
         """Let an event of a routine be emitted when the job is resumed."""
@@ -325,11 +346,20 @@ class JobState:
             self._deferred.append(DeferredEvent(routine_id, event_name, dict(data or {})))
         self._touch()
 
-    def take_deferred_events(self) -> list[DeferredEvent]:
-        """Hand over the deferred events, which wait no longer; for the engine."""
+    def take_deferred_event(self) -> DeferredEvent | None:
+        """Hand one deferred event over, the first; it counts as deferred until it is forgotten. For the engine."""
         with self._lock:
-            taken, self._deferred = self._deferred, []
-        return taken
+            if not self._deferred:
+                return None
+            event = self._deferred.pop(0)
+            self._undeferred.append(event)
+            return event
+
+    def forget_deferred_event(self, event: DeferredEvent) -> None:
+        """An event that was handed over has been emitted. For the engine."""
+        with self._lock:
+            self._undeferred = [each for each in self._undeferred if each is not event]
+        self._touch()
 
     def routine_notes(self) -> dict[str, dict[str, Any]]:
         """What was added to the states of routines, by id, with an entry for each that the job knows; a copy."""
@@ -401,13 +431,17 @@ class JobState:
         self.status = "running"
 
     def cancel_unstarted(self, reason: str) -> bool:
-        """End a job that no flow runs; for `Flow.cancel`."""
+        """End a job that no flow runs, and record what it had outstanding as dropped; for `Flow.cancel`."""
         with self._lock:
             if self._account is not None or self.status in FINAL:
                 return False
+            dropped = [] if self._kept is None else self._kept.pending
             self._kept = None
+            self.note_end("cancelled", reason)
+            for task in dropped:
+                record = {"slot": task.slot, "attempt": task.attempt, "duration": 0.0}
+                self._note("activation", task.routine_id, "dropped", record)
             self.status = "cancelled"
-        self.note_end("cancelled", reason)
         return True
 
     def go_over_to(self, account: JobAccount) -> bool:
@@ -418,6 +452,13 @@ class JobState:
             self.status = "paused"
             self._account = account
             return True
+
+    def go_back_from(self, account: JobAccount, status: str) -> None:
+        """Be nobody's again, as it was before `go_over_to`. For the engine."""
+        with self._lock:
+            if self._account is account:
+                self._account = None
+                self.status = status
 
     def note_end(self, status: str, reason: str) -> None:
         """Note in the history how the job was ended from outside; for the engine."""
@@ -460,19 +501,19 @@ class JobState:
 
         return self._become(job_from_data(data))
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | PathLike[str]) -> None:
         """Store the job in a file: whole or not at all, so that whatever was there before stays until then.
 
         Raises:
             SerializationError: As for `serialize`.
             OSError: The file cannot be written.
         """
-        from routilux.job_document import write_document  # noqa: PLC0415 - likewise
+        from routilux.documents import write_document  # noqa: PLC0415 - likewise
 
         write_document(path, self.serialize())
 
     @_either
-    def load(self: JobState, path: str | Path) -> JobState:
+    def load(self: JobState, path: str | PathLike[str]) -> JobState:
         """Become the job that was saved in a file, or make one: ``JobState.load(path)``.
 
         Raises:
@@ -480,7 +521,8 @@ class JobState:
             OSError: The file cannot be read.
             JobStatusError: This job is a flow's already.
         """
-        from routilux.job_document import job_from_data, read_document  # noqa: PLC0415 - likewise
+        from routilux.documents import read_document  # noqa: PLC0415 - likewise
+        from routilux.job_document import job_from_data  # noqa: PLC0415 - likewise
 
         return self._become(job_from_data(read_document(path)))
 
@@ -491,6 +533,7 @@ class JobState:
         return self
 
     def _touch(self) -> None:
+        self.changes += 1
         self._journal.touch(self._clock.monotonic_ns())
 
     @staticmethod
@@ -526,3 +569,7 @@ class JobState:
 
     def __repr__(self) -> str:
         return f"<JobState {self.job_id} of {self.flow_id!r}: {self.status}>"
+
+
+def _is_cancellation(record: ExecutionRecord) -> bool:
+    return record.kind == "job" and record.event_name == "cancelled" and "reason" in record.data

@@ -14,9 +14,9 @@ from math import inf, isnan
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
+from routilux.checks import STRATEGIES as FLOW_STRATEGIES
 from routilux.exceptions import UnknownNameError
 from routilux.flow import ENTRY_SLOT
-from routilux.flow import STRATEGIES as FLOW_STRATEGIES
 from routilux.loading import LoadError, load_flow_factory
 from routilux_sim.kernel.errors import SimulationError
 from routilux_sim.strategy import STRATEGIES

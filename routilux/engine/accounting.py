@@ -81,7 +81,8 @@ class JobAccount:
 
     Attributes:
         job: What users see of it.
-        journal: What has happened in it; ``write``, ``write_end`` and ``unsummed`` are the journal's, at hand.
+        journal: What has happened in it; ``write``, ``write_end`` and ``unsummed`` are the journal's, at hand,
+            as ``clock`` is the engine's.
         numbers: Numbers the activations, and the events that nobody takes.
         flow: Keeps the flow alive while the job runs; None once it is over.
         lane: The workers that run its activations.
@@ -114,6 +115,7 @@ class JobAccount:
         "_gathered",
         "_retries",
         "_waiters",
+        "clock",
         "coroutines",
         "deadline",
         "delayed",
@@ -161,6 +163,7 @@ class JobAccount:
         self.watched = False
         self.lock: Lock = engine.runtime.lock()
         self.numbers = counter(first)
+        self.clock = engine.clock
         self.write = self.journal.write
         self.write_end = self.journal.write_end
         self.unsummed = self.journal.unsummed

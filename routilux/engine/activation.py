@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from routilux.engine.routing import Delivery
     from routilux.job_state import JobState
 
-__all__ = ["Activation", "Item", "renewed"]
+__all__ = ["EPOCH", "Activation", "Item", "make_activation", "renewed"]
 
 Item = tuple[int, int, "JobAccount", "Delivery", tuple[Any, ...], int]
 """Ticket, time of the emit in nanoseconds, account, delivery, values, attempt; see `Activation`."""
@@ -78,3 +78,7 @@ class Activation(NamedTuple):
 
     def __repr__(self) -> str:
         return f"<Activation {self.number} of {self.job.job_id}: {self.routine_id}.{self.slot}, attempt {self.attempt}>"
+
+
+make_activation = Activation._make
+"""Gives an `Item` its names."""

@@ -99,11 +99,8 @@ def _planner(handler: Callable[..., Any]) -> Callable[[tuple[str, ...]], Call]:
         return partial(_all, handler, _required(named))
     if len(leading) + len(named) == 1:
         return partial(_one, handler, (leading + named)[0])
-    if named:
-        return partial(_some, handler, named)
-    if any(p.kind is kinds.VAR_POSITIONAL for p in parameters):
-        return partial(_whole, handler)
-    return lambda _names: lambda *_values: handler()
+    takes_any = any(p.kind is kinds.VAR_POSITIONAL for p in parameters)
+    return partial(_whole, handler) if takes_any and not named else partial(_some, handler, named)
 
 
 def _required(parameters: list[Parameter]) -> frozenset[str]:
@@ -139,6 +136,8 @@ def _one(handler: Callable[..., Any], parameter: Parameter, names: tuple[str, ..
 
 def _some(handler: Callable[..., Any], named: list[Parameter], names: tuple[str, ...]) -> Call:
     """The handler takes those items that match by name."""
+    if not named:
+        return lambda *_values: handler()
     required = _required(named)
     if not required <= set(names):
         return _lacking(handler, required, names)

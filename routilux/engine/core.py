@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from routilux.engine import context, control, waiting
 from routilux.engine.accounting import CLOSED, HELD, Delayed, JobAccount
+from routilux.engine.activation import make_activation
 from routilux.engine.coroutines import Coroutines
-from routilux.engine.dispatch import Dispatcher, make_activation, run
+from routilux.engine.dispatch import Dispatcher, run
 from routilux.engine.instrumentation import Disabled, Hooks
 from routilux.exceptions import FlowShutdownError, JobStatusError, UnknownNameError
 from routilux.schedulers.thread_pool import ThreadPool
@@ -117,7 +118,9 @@ class Engine(Dispatcher):
             # On the books before the deadline, which may come at any time, can find them empty.
             account.queued[first[0]] = first
             if account.ledger is not None:
-                account.ledger.began([first])
+                account.left_ns = None if setup.timeout is None else round(setup.timeout * 1e9)
+                account.ledger.began([first], job.status)
+                account.left_ns = None
             if account.hooks is not None:
                 account.hooks.call("job_start", job)
                 account.hooks.call("activation_queue", make_activation(first))
@@ -146,23 +149,40 @@ class Engine(Dispatcher):
         items = put_back(account)
         if setup.timeout is not None:
             account.left_ns = round(setup.timeout * 1e9)
+        status = job.status
         with self._lock:
             self._refuse_closed()
             if not job.go_over_to(account):
                 return
             self._live[job.job_id] = account
         try:
+            if setup.ledger is not None:
+                self._go_on_recording(account, setup.ledger, items, status)
             if self.bound is not None:
                 self.bound.force(len(items))
-            self._begin_record(account, setup)
-            if account.ledger is not None:
-                account.ledger.began(items)
+            self._tracker.job_started(job)
             if account.hooks is not None:
                 account.hooks.call("job_start", job)
                 for item in items:
                     account.hooks.call("activation_queue", make_activation(item))
         finally:
             control.release(self, account)
+
+    def _go_on_recording(
+        self, account: JobAccount, ledger: Callable[[JobAccount], Ledger], items: list[Item], status: str
+    ) -> None:
+        """Record a job that was taken up; if that cannot be, it was not taken up."""
+        try:
+            account.ledger = ledger(account)
+            # Its status as it was: should the process die before the job goes on, nobody has paused it.
+            account.ledger.began(items, status)
+        except BaseException:
+            account.ledger = None
+            with account.lock:
+                account.gate, account.drained = CLOSED, True
+            account.job.go_back_from(account, status)
+            self.announce(account)
+            raise
 
     def _open(self, flow: Flow, job: JobState, setup: Setup) -> JobAccount:
         """Open the books of a fresh job."""
@@ -171,7 +191,9 @@ class Engine(Dispatcher):
             self._refuse_closed()
             self._live[job.job_id] = account
         job._account = account  # noqa: SLF001 - the two halves of a job
-        self._begin_record(account, setup)
+        if setup.ledger is not None:
+            account.ledger = setup.ledger(account)
+        self._tracker.job_started(job)
         return account
 
     def _books(self, flow: Flow, job: JobState, setup: Setup) -> JobAccount:
@@ -182,11 +204,6 @@ class Engine(Dispatcher):
         account.watched = account.hooks is not None or self.bound is not None or setup.ledger is not None
         job._known = tuple(self.graph.nodes)  # noqa: SLF001 - the two halves of a job
         return account
-
-    def _begin_record(self, account: JobAccount, setup: Setup) -> None:
-        if setup.ledger is not None:
-            account.ledger = setup.ledger(account)
-        self._tracker.job_started(account.job)
 
     def _refuse_closed(self) -> None:
         if self._closing:
@@ -236,6 +253,11 @@ class Engine(Dispatcher):
             if self.crew.pool is not None:
                 self.crew.pool.resize(max_workers)
 
+    def is_live(self, job_id: str) -> bool:
+        """Whether a job of that id is under way here."""
+        with self._lock:
+            return job_id in self._live
+
     # Stopping and going on
 
     def pause(self, account: JobAccount, reason: str, checkpoint: Any) -> bool:
@@ -251,8 +273,8 @@ class Engine(Dispatcher):
             UnknownNameError: A deferred event is not one of the flow's. The job stays as it is.
         """
         job = account.job
-        for event in job.deferred_events:
-            self._outlet(event)
+        for deferred in job.deferred_events:
+            self._outlet(deferred)
         with self._lock:
             self._refuse_closed()
             with account.lock:
@@ -273,8 +295,9 @@ class Engine(Dispatcher):
                 account.ledger.changed()
             if account.hooks is not None:
                 account.hooks.call("job_resume", job)
-            for event in job.take_deferred_events():
-                self.emit(account, self._outlet(event), tuple(event.data.values()), forced=True)
+            while (event := job.take_deferred_event()) is not None:
+                self.emit(account, self._outlet(event), tuple(event.data.values()), event)
+                job.forget_deferred_event(event)
             with account.lock:
                 if account.gate == HELD and not account.paused and account.left_ns is not None:
                     self._set_deadline(account, account.left_ns / 1e9)
@@ -346,15 +369,26 @@ class Engine(Dispatcher):
         # The flow may die with this reference; no lock is held here.
         del flow
 
+    def has_left(self, account: JobAccount) -> bool:
+        """Whether a paused job will not go on here, as the flow was shut down."""
+        return self._closing and account.rested
+
     def _idle_locked(self) -> bool:
         """Whether no job is under way but such as are paused and at rest."""
         return all(account.rested for account in self._live.values())
 
     # Waiting and shutting down
 
-    def wait(self, account: JobAccount, timeout: float | None, progress: waiting.Progress | None = None) -> bool:
+    def wait(
+        self,
+        account: JobAccount,
+        timeout: float | None,
+        progress: waiting.Progress | None = None,
+        *,
+        or_rest: bool = False,
+    ) -> bool:
         """Wait until the job is over; see `waiting.wait_for`."""
-        return waiting.wait_for(self, account, timeout, progress)
+        return waiting.wait_for(self, account, timeout, progress, or_rest=or_rest)
 
     def wait_all(self, timeout: float | None, *, or_rest: bool = False) -> bool:
         """Wait until every job begun so far is over, at most ``timeout`` seconds in all."""

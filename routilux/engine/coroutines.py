@@ -78,7 +78,9 @@ class Coroutines:
         except BaseException as error:  # noqa: BLE001 - the error strategy decides, and nothing is lost
             self._end(item, began, done, _Outcome(error))
             return
-        task = self.thread.loop.create_task(_outcome(awaitable), context=surroundings)
+        loop = self.thread.loop
+        assert loop is not None  # noqa: S101 - it is what calls this
+        task = loop.create_task(_outcome(awaitable), context=surroundings)
         account.coroutines[item[0]] = task
 
         def ended(task: Any) -> None:

@@ -1,40 +1,39 @@
-"""What happens to an activation between an emit and its end: queued, run, retried, dropped, settled.
+"""What happens to an activation between an emit and its end: queued, run, retried, settled.
 
-Knows the books of jobs, workers and timers; knows neither how jobs begin, pause or are waited for (see
-`routilux.engine.core` and `routilux.engine.control`) nor what threads and time are made of. This is the path that
+Knows the books of jobs, workers and timers; knows neither how jobs end (`routilux.engine.ending`), begin, pause or are
+waited for (`routilux.engine.core`, `control`, `waiting`) nor what threads and time are made of. This is the path that
 every activation takes: what few jobs need stands behind one flag, ``account.watched`` or ``delivery.plain``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from routilux.abc import LONGEST_WAIT
 from routilux.engine import context
 from routilux.engine.accounting import CLOSED, HELD, OPEN, Delayed, JobAccount
-from routilux.engine.activation import Activation, renewed
+from routilux.engine.activation import make_activation, renewed
+from routilux.engine.ending import Endings
 from routilux.engine.journal import BATCH
 from routilux.engine.limits import Bound, Turnstile
 from routilux.engine.merging import own_copy
 from routilux.engine.policy import Action, Decision, decide
-from routilux.schedulers.timers import Timers
 
 if TYPE_CHECKING:
-    from routilux.abc import Runtime, Workers
+    from routilux.abc import Runtime
     from routilux.engine.activation import Item
-    from routilux.engine.coroutines import Coroutines
     from routilux.engine.routing import Delivery, Graph, Outlet, Target
     from routilux.error_handler import ErrorHandler
     from routilux.execution_tracker import ExecutionTracker
+    from routilux.job_state import DeferredEvent
     from routilux.routine import Routine
 
 __all__ = ["Dispatcher", "call_handler", "run", "words"]
 
-make_activation = Activation._make
+enter = context.enter
 
 
-class Dispatcher:
+class Dispatcher(Endings):
     """Moves the activations of one flow's jobs, in one world.
 
     Args:
@@ -46,25 +45,14 @@ class Dispatcher:
 
     Attributes:
         error_handler: The flow's own, for routines that have none.
-        clock: Reads the runtime's clock, in nanoseconds.
-        point: The runtime's, see `routilux.abc.Runtime.point`.
-        coroutines: Runs what ``async`` handlers return.
     """
 
     def __init__(
         self, name: str, graph: Graph, runtime: Runtime, tracker: ExecutionTracker, bound: int | None = None
     ) -> None:
-        self.runtime = runtime
-        self.name = name
-        self.error_handler: ErrorHandler | None = None
-        self.clock = runtime.monotonic_ns
-        self.point = runtime.point
+        super().__init__(name, runtime, tracker, None if bound is None else Bound(runtime, bound, name))
         self.graph = graph
-        self.timers = Timers(runtime, f"{name}-timer")
-        self.bound = None if bound is None else Bound(runtime, bound, name)
-        self.coroutines: Coroutines
-        self._tracker = tracker
-        self._lock = runtime.lock()
+        self.error_handler: ErrorHandler | None = None
         self._turnstiles: dict[Target, Turnstile] = {}
 
     # In
@@ -73,23 +61,26 @@ class Dispatcher:
         """The node of a routine, or None."""
         return self.graph.node_of(routine)
 
-    def emit(self, account: JobAccount, outlet: Outlet, values: tuple[Any, ...], forced: bool = False) -> None:
+    def emit(
+        self, account: JobAccount, outlet: Outlet, values: tuple[Any, ...], deferred: DeferredEvent | None = None
+    ) -> None:
         """Queue one activation for each of the outlet's deliveries.
 
         Args:
             account: The job's.
             outlet: The event, with the keys that it comes with.
             values: In the order of those keys.
-            forced: Also when that is more than the flow may have queued.
+            deferred: The event, if it was deferred; it is queued however much there is.
 
         Raises:
-            QueueFullError: It is; nothing is queued then.
+            QueueFullError: It is more than the flow may have queued; nothing is queued then.
         """
         if account.watched:
-            self._make_room(outlet, forced)
-        first = (next(account.numbers), self.clock(), account, outlet.first, values, 1)
+            self._emit_watched(account, outlet, values, deferred)
+            return
+        first = (next(account.numbers), account.clock(), account, outlet.first, values, 1)
         account.write(first)
-        if outlet.single and not account.watched:
+        if outlet.single:
             point = self.point
             if point is not None:
                 point("emit")
@@ -98,29 +89,51 @@ class Dispatcher:
                 point("gate")
             if account.gate:
                 self._turned_away(account, (first,))
-            else:
-                account.lane.submit_one(first)
+                return
+            lane = account.lane
+            lane.put(first)
+            if point is not None:
+                point("wake")
+            if lane.hungry:
+                lane.summon()
             return
+        self.enqueue(account, self._fan_out(outlet, first))
+
+    def _fan_out(self, outlet: Outlet, first: Item) -> list[Item]:
+        """One activation for each delivery; the first has the event's own number."""
+        account = first[2]
         items = [first] if outlet.deliveries else []
         for each in outlet.deliveries[1:]:
-            items.append((next(account.numbers), first[1], account, each, values, 1))
+            items.append((next(account.numbers), first[1], account, each, first[4], 1))
             next(account.journal.repeats)
-        if account.watched:
-            self._tell_emit(account, outlet, values, items)
-        self.enqueue(account, items)
+        return items
 
-    def _make_room(self, outlet: Outlet, forced: bool) -> None:
-        if self.bound is not None and outlet.deliveries:
-            (self.bound.force if forced else self.bound.reserve)(len(outlet.deliveries))
-
-    def _tell_emit(self, account: JobAccount, outlet: Outlet, values: tuple[Any, ...], items: list[Item]) -> None:
+    def _emit_watched(
+        self, account: JobAccount, outlet: Outlet, values: tuple[Any, ...], deferred: DeferredEvent | None
+    ) -> None:
+        """`emit` for a job that somebody watches: room is made, it is recorded, instruments are told."""
+        count = len(outlet.deliveries)
+        if self.bound is not None and count:
+            (self.bound.reserve if deferred is None else self.bound.force)(count)
+        first = (next(account.numbers), self.clock(), account, outlet.first, values, 1)
+        items: Sequence[Item] = self._fan_out(outlet, first)
+        ready = items
         if account.ledger is not None:
-            account.ledger.emitted(context.current(), items)
+            try:
+                if deferred is None:
+                    ready = account.ledger.emitted(context.current(), items)
+                else:
+                    ready = account.ledger.undeferred(deferred, items)
+            except BaseException:
+                self.give_room(count)
+                raise
+        account.write(first)
         if account.hooks is not None:
             source, event = outlet.first.source, outlet.first.event
-            account.hooks.call("emit", account.job, source, event, outlet.first.emitted(values), len(items))
+            account.hooks.call("emit", account.job, source, event, outlet.first.emitted(values), count)
             for item in items:
                 account.hooks.call("activation_queue", make_activation(item))
+        self.enqueue(account, ready)
 
     def enqueue(self, account: JobAccount, items: Sequence[Item]) -> None:
         """Put activations on the books, and before the workers unless the gate says otherwise."""
@@ -151,7 +164,7 @@ class Dispatcher:
             elif gate == OPEN:
                 account.lane.submit(items)
         if gate == CLOSED:
-            self._drop_queued(account)
+            self.drop_queued(account)
 
     def hold_locked(self, account: JobAccount) -> None:
         """Put aside whatever is queued that no worker has taken."""
@@ -166,10 +179,20 @@ class Dispatcher:
     def merged(self, item: Item) -> Item:
         """Merge what the activation brings with what its slot has gathered; it carries that from now on."""
         ticket, emitted_ns, account, delivery, values, attempt = item
-        gathered = account.gathered(delivery.target)
-        data = gathered.merge(delivery.target.slot.merge_strategy, delivery.data(values))
-        onward = delivery.target.delivery(tuple(data), merged=True)
-        account.running[ticket] = item = (ticket, emitted_ns, account, onward, tuple(data.values()), attempt)
+        target, ledger = delivery.target, account.ledger
+
+        def carrying(data: dict[str, Any]) -> Item:
+            onward = target.delivery(tuple(data), merged=True)
+            return (ticket, emitted_ns, account, onward, tuple(data.values()), attempt)
+
+        def record(data: dict[str, Any]) -> None:
+            if ledger is not None:
+                ledger.merged(carrying(data), data)
+
+        data = account.gathered(target).merge(
+            target.slot.merge_strategy, delivery.data(values), None if ledger is None else record
+        )
+        account.running[ticket] = item = carrying(data)
         return item
 
     def admit(self, item: Item) -> bool:
@@ -202,7 +225,7 @@ class Dispatcher:
         account = item[2]
         account.running.pop(item[0], None)
         self.end_turn(item[3].target)
-        self._after_end(account)
+        self.after_end(account)
 
     def tell_start(self, item: Item) -> None:
         """Let those know who want to: the activation is not queued any more."""
@@ -212,7 +235,7 @@ class Dispatcher:
         if account.hooks is not None:
             account.hooks.call("activation_start", make_activation(item))
 
-    def settle(self, item: Item, status: str, error: BaseException | None, began: int, name: str | None = None) -> None:
+    def settle(self, item: Item, status: str, error: BaseException | None, began: int) -> None:
         """Enter an activation's end in the books, and finish the job if it was the last.
 
         Args:
@@ -220,16 +243,16 @@ class Dispatcher:
             status: The outcome that counts.
             error: What it raised.
             began: When it started.
-            name: The outcome that the history shows, if another.
         """
         ended = self.clock()
         account = item[2]
-        name = "late" if account.expired else name or status
-        end = (None, item, ended, ended - began, name, None if error is None else words(error), status)
+        name = "late" if account.expired else status
+        said = None if error is None else words(error)
+        end = (None, item, ended, ended - began, name, said, status)
         journal = account.journal
         if account.watched:
             if account.ledger is not None:
-                account.ledger.ended(item, name)
+                self._record(account, account.ledger.ended(item, name, ended - began, said))
             if account.hooks is not None:
                 account.hooks.call("activation_end", make_activation(item), name, error)
         journal.write(end)
@@ -241,15 +264,32 @@ class Dispatcher:
         account.running.pop(item[0], None)
         if not item[3].plain:
             self.end_turn(item[3].target)
-        self._after_end(account)
+        self.after_end(account)
 
-    def _after_end(self, account: JobAccount) -> None:
-        if account.watchers:
-            account.notify()
-        if self.point is not None:
-            self.point("last")
-        if not account.running and (account.gate or not account.queued):
-            self.quiet(account)
+    def _record(self, account: JobAccount, ready: Sequence[Item]) -> None:
+        """Queue what waited for an end to be recorded; fail the job if that could not be done."""
+        fault = None if account.ledger is None else account.ledger.fault
+        if fault is not None:
+            self.close(account, "failed", fault)
+        if ready:
+            self.enqueue(account, ready)
+
+    def run_special(self, item: Item) -> None:
+        """Run an activation whose data must be merged, that must be awaited, or whose turn it is."""
+        delivery = item[3]
+        began = self.clock()
+        try:
+            if delivery.merges:
+                item = self.merged(item)
+                context.enter(item)
+            if delivery.target.is_async:
+                self.coroutines.begin(item)
+                return
+            call_handler(item[3], item)
+        except BaseException as error:  # noqa: BLE001 - as for any other
+            self.fail(item, error, began)
+        else:
+            self.settle(item, "completed", None, began)
 
     def fail(self, item: Item, error: BaseException, began: int) -> None:
         """Do what the error strategy says about ``error``; if it cannot be asked, the job fails with that."""
@@ -280,22 +320,23 @@ class Dispatcher:
         try:
             with account.lock:
                 if account.gate == CLOSED:
-                    self._give_room(1)
+                    self.give_room(1)
                     return False
                 timer = None if account.gate == HELD else self.timers.call_at(due, self._retry_due, again)
                 account.delayed[again[0]] = Delayed(again, due, timer)
                 account.count_retry_locked(handler)
-                if account.ledger is not None:
-                    account.ledger.retried(again, due - ended)
+                ready = () if account.ledger is None else account.ledger.retried(again, due - ended)
                 # Before the lock is let go, so that no row of the next attempt can stand above this one.
                 end = (None, item, ended, ended - began, "retry", words(error), "retry")
                 account.journal.write(end)
                 account.journal.write_end(end)
         except RuntimeError as no_thread:
-            self._give_room(1)
+            self.give_room(1)
             error.add_note(f"it was not tried again: {no_thread}")
             self.close(account, "failed", error)
             return False
+        if account.ledger is not None:
+            self._record(account, ready)
         if len(account.journal.unsummed) >= BATCH:
             account.journal.relieve()
         handler._last_retry_count = attempt  # noqa: SLF001 - a mirror that nothing decides by
@@ -304,7 +345,7 @@ class Dispatcher:
         account.running.pop(ticket, None)
         if not delivery.plain:
             self.end_turn(delivery.target)
-        self._after_end(account)
+        self.after_end(account)
         return True
 
     def _retry_due(self, item: Item) -> None:
@@ -326,138 +367,8 @@ class Dispatcher:
             timer = self.timers.call_at(max(due, self.clock()), self._retry_due, item)
             account.delayed[ticket] = Delayed(item, due, timer)
 
-    # Out
 
-    def close(
-        self,
-        account: JobAccount,
-        status: str,
-        error: BaseException | None,
-        *,
-        revoked: bool = False,
-        reason: str = "",
-    ) -> bool:
-        """Give the job a final status, and drop what has not started; False if it had one.
-
-        Args:
-            account: The job's.
-            status: The final one.
-            error: What failed it, if it failed.
-            revoked: What runs is not wanted any more: coroutines are cancelled.
-            reason: Why, for the history.
-        """
-        with account.lock:
-            if not account.close_locked(status, error):
-                return False
-            account.job.note_end(status, reason)
-            account.revoked = revoked
-            account.expired = revoked and error is not None
-            delayed, account.delayed = account.delayed, {}
-            doomed = {**account.held, **{ticket: each.item for ticket, each in delayed.items()}}
-            account.dropping.update(doomed)
-            account.held.clear()
-        for each in delayed.values():
-            if each.timer is not None:
-                self.timers.cancel(each.timer)
-        if account.ledger is not None:
-            account.ledger.changed()
-        if revoked:
-            self.coroutines.cancel(account)
-        self._drop(account, doomed)
-        self._drop_queued(account)
-        return True
-
-    def _drop_queued(self, account: JobAccount) -> None:
-        if self.point is not None:
-            self.point("drop")
-        with account.lock:
-            doomed = account.take_queued_locked()
-            account.dropping.update(doomed)
-        self._drop(account, doomed)
-
-    def _drop(self, account: JobAccount, doomed: Mapping[int, Item]) -> None:
-        """Take activations that will never run off the books."""
-        now = self.clock()
-        journal = account.journal
-        for item in doomed.values():
-            end = (None, item, now, 0, "dropped", None, "dropped")
-            journal.write(end)
-            journal.write_end(end)
-            if account.hooks is not None:
-                account.hooks.call("activation_drop", make_activation(item), f"the job has {account.job.status}")
-        if account.ledger is not None and doomed:
-            account.ledger.dropped(list(doomed.values()))
-        self._give_room(len(doomed))
-        if len(journal.unsummed) >= BATCH:
-            journal.relieve()
-        for ticket in doomed:
-            account.dropping.pop(ticket, None)
-        self._after_end(account)
-
-    def _give_room(self, count: int) -> None:
-        if self.bound is not None and count:
-            self.bound.release(count)
-
-    def quiet(self, account: JobAccount) -> None:
-        """Nothing runs: finish the job, or let it rest if it is paused; unless there is more to come after all."""
-        with account.lock:
-            lane = account.lane
-            if account.gate == HELD:
-                resting = account.paused and not account.rested and not account.running
-                account.rested = account.rested or resting
-                finished = False
-            else:
-                resting, finished = False, account.drain_locked()
-        if resting:
-            self.rest(account, lane)
-        elif finished:
-            self._finish(account)
-
-    def _finish(self, account: JobAccount) -> None:
-        try:
-            if account.ledger is not None:
-                account.ledger.finished()
-            if account.hooks is not None:
-                account.hooks.call("job_end", account.job)
-            self._tracker.job_ended(account.job)
-        finally:
-            self.announce(account)
-
-    def abandon(self, account: JobAccount, error: BaseException) -> None:
-        """End a job whatever state it is in: an interrupt may have come anywhere."""
-        self.close(account, "failed", error)
-        account.running.clear()
-        with account.lock:
-            account.drained = True
-        if account.ledger is not None:
-            account.ledger.finished()
-        self._tracker.job_ended(account.job)
-        self.announce(account)
-
-    def rest(self, account: JobAccount, lane: Workers) -> None:
-        """A paused job has come to rest on ``lane``; what follows is the business of who starts jobs."""
-        raise NotImplementedError
-
-    def announce(self, account: JobAccount) -> None:
-        """A job is over; likewise."""
-        raise NotImplementedError
-
-    # Time
-
-    def after(self, seconds: float) -> int:
-        """The clock's reading so many seconds from now."""
-        return self.clock() + round(min(seconds, LONGEST_WAIT) * 1e9)
-
-    def deadline(self, timeout: float | None) -> int | None:
-        """The same for a time limit, which may be none."""
-        return None if timeout is None else self.after(timeout)
-
-    def left(self, deadline: int | None) -> float | None:
-        """Seconds until a deadline."""
-        return None if deadline is None else max(0, deadline - self.clock()) / 1e9
-
-
-def run(item: Item) -> None:
+def run(item: Item) -> None:  # noqa: C901, PLR0912 - a fifth of what an activation costs is calling functions
     """Run one activation in the calling thread, and settle what follows from it.
 
     Raises nothing but the KeyboardInterrupt of an instrument. A function and not a method: the workers' threads call
@@ -469,8 +380,7 @@ def run(item: Item) -> None:
     point = engine.point
     if point is not None:
         point("start")
-    plain = delivery.plain
-    if not plain and not engine.admit(item):
+    if not delivery.plain and not engine.admit(item):
         return  # another worker will come with it
     account.running[ticket] = item
     if point is not None:
@@ -481,43 +391,35 @@ def run(item: Item) -> None:
     account.job.current_routine_id = delivery.routine_id
     if account.watched:
         engine.tell_start(item)
-    context.enter(item)
-    began = engine.clock()
+    enter(item)
+    if not delivery.plain:
+        engine.run_special(item)
+        return
+    began = account.clock()
     try:
-        if plain:
-            delivery.call(*values)
-        elif not delivery.merges and not delivery.target.is_async:
-            call_handler(delivery, item)
-        else:
-            if delivery.merges:
-                item = engine.merged(item)
-                context.enter(item)
-            if delivery.target.is_async:
-                engine.coroutines.begin(item)
-                return
-            call_handler(item[3], item)
+        delivery.call(*values)
     except BaseException as error:  # noqa: BLE001 - the error strategy decides, and nothing is lost
         engine.fail(item, error, began)
-    else:
-        if not plain or account.watched or account.expired:
-            engine.settle(item, "completed", None, began)
-            return
-        # `settle` once more, for most of all activations: a fifth of what one costs is calling functions.
-        ended = engine.clock()
-        end = (None, item, ended, ended - began, "completed", None, "completed")
-        account.write(end)
-        account.write_end(end)
-        if len(account.unsummed) >= BATCH:
-            account.journal.relieve()
-        if point is not None:
-            point("end")
-        del account.running[ticket]
-        if account.watchers:
-            account.notify()
-        if point is not None:
-            point("last")
-        if not account.running and (account.gate or not account.queued):
-            engine.quiet(account)
+        return
+    if account.watched or account.expired:
+        engine.settle(item, "completed", None, began)
+        return
+    # What `settle` does, for most of all activations.
+    ended = account.clock()
+    end = (None, item, ended, ended - began, "completed", None, "completed")
+    account.write(end)
+    account.write_end(end)
+    if len(account.unsummed) >= BATCH:
+        account.journal.relieve()
+    if point is not None:
+        point("end")
+    del account.running[ticket]
+    if account.watchers:
+        account.notify()
+    if point is not None:
+        point("last")
+    if not account.running and (account.gate or not account.queued):
+        engine.quiet(account)
 
 
 def call_handler(delivery: Delivery, item: Item) -> Any:

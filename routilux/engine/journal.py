@@ -18,7 +18,7 @@ from routilux.abc import Lock, Runtime
 from routilux.engine.activation import Item
 from routilux.engine.figures import Figures
 
-__all__ = ["End", "Journal", "Note", "counter", "counted"]
+__all__ = ["End", "Journal", "Note", "counted", "counter"]
 
 End = tuple[None, Item, int, int, str, str | None, str]
 """None, the activation, when it ended and how long it took (nanoseconds), its outcome for the history, its error in
@@ -132,7 +132,6 @@ class Journal:
         # A copy at one go: writers append all the while, and an iteration would notice.
         return list(self._history.copy())
 
-
     def touch(self, at_ns: int) -> None:
         """Note that something happened which has no row of its own."""
         with self._lock:
@@ -146,4 +145,4 @@ class Journal:
 
 
 def _time_of(row: Item | End | Note) -> int:
-    return row[2] if row[0] is None else row[1]  # type: ignore[return-value]
+    return row[2] if row[0] is None else row[1]

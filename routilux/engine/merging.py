@@ -45,23 +45,36 @@ class Gathered:
         self._lock = lock
         self._value: dict[str, Any] = {}
 
-    def merge(self, strategy: MergeStrategy, new: dict[str, Any]) -> dict[str, Any]:
+    def merge(
+        self,
+        strategy: MergeStrategy,
+        new: dict[str, Any],
+        record: Callable[[dict[str, Any]], None] | None = None,
+    ) -> dict[str, Any]:
         """Merge ``new`` in; return a snapshot that the caller may change.
+
+        Args:
+            strategy: How.
+            new: What arrives.
+            record: Called with what is gathered then, before anybody else can merge. If it raises, nothing is merged.
 
         Raises:
             TypeError: A merge function returned something else than a dictionary. Nothing is merged then.
         """
         with self._lock:
             if callable(strategy):
-                merged = strategy(own_copy(self._value), own_copy(new))
-                if not isinstance(merged, dict):
-                    raise TypeError(f"merge function {strategy!r} must return a dict, not {merged!r}")
-                self._value = merged
+                value = strategy(own_copy(self._value), own_copy(new))
+                if not isinstance(value, dict):
+                    raise TypeError(f"merge function {strategy!r} must return a dict, not {value!r}")
             else:
-                for key, value in new.items():
-                    self._value.setdefault(key, []).append(value)
-            return own_copy(self._value)
-
+                # Only what may yet be taken back needs a copy to append to.
+                value = self._value if record is None else own_copy(self._value)
+                for key, part in new.items():
+                    value.setdefault(key, []).append(part)
+            if record is not None:
+                record(value)
+            self._value = value
+            return own_copy(value)
 
     def value(self) -> dict[str, Any]:
         """What has been gathered so far, a copy."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from routilux.error_handler import ErrorHandler
@@ -151,7 +151,7 @@ class Delivery:
         self.names = keys
         if mapping:
             self._rename(mapping)
-        self.target: Target = target  # type: ignore[assignment] - only what is delivered is asked where to
+        self.target = cast("Target", target)  # only what is delivered is asked where to
         if target is not None:
             self.routine_id = target.node.routine_id
             self.merges = target.merges and not merged
@@ -171,7 +171,7 @@ class Delivery:
         if self._pick is None:
             return values
         picked = self._pick(values)
-        return picked if len(self.names) > 1 else (picked,)  # type: ignore[return-value] - itemgetter of one
+        return cast("tuple[Any, ...]", picked) if len(self.names) > 1 else (picked,)  # itemgetter of one gives it bare
 
     def data(self, values: tuple[Any, ...]) -> dict[str, Any]:
         """The values under the names that the slot knows: a dictionary of its own for each caller."""

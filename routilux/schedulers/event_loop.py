@@ -82,10 +82,13 @@ class LoopThread:
             self._wake()
             return
         try:
-            self._start()
+            started = self._start()
         except BaseException:
             self._retract(item)
             raise
+        if not started:
+            # Somebody else did, and the first look at the inbox may have come before this.
+            self._wake()
 
     def _wake(self) -> None:
         """Send for the loop's attention, unless somebody has."""
@@ -96,11 +99,11 @@ class LoopThread:
                 with suppress(RuntimeError):
                     loop.call_soon_threadsafe(self._drain, context=self._context)
 
-    def _start(self) -> None:
-        """Start the thread, unless it runs."""
+    def _start(self) -> bool:
+        """Start the thread; False if it runs."""
         with self._mutex:
             if self._running:
-                return
+                return False
             try:
                 # A loop keeps the context that it is made in.
                 loop = self._context.run(self._runtime.new_event_loop)
@@ -112,6 +115,7 @@ class LoopThread:
                 loop.close()
                 raise
             self._running = True
+            return True
 
     def _retract(self, item: object) -> None:
         # Whoever else has posted meanwhile has tried to start the thread, too: each takes back what is its own.
@@ -176,8 +180,6 @@ class LoopThread:
                 callback(*args)
             except Exception:  # noqa: BLE001 - what others have posted must not suffer
                 _log("callback %r of an event loop's thread failed", callback)
-            # What has been called must not live on in this frame while a later callback takes its time.
-            del callback, args
 
     def close(self) -> None:
         """Let the loop stop once nothing posted remains.

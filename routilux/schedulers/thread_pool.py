@@ -4,7 +4,8 @@ Knows items and threads; knows nothing of jobs, errors or time. The queue is a d
 a mutex is taken only to park, to wake or to start a worker, never while everybody is busy (measured: with the mutex
 around each append and pop, four workers on CPython 3.11 spend three quarters of their time handing it to each other).
 Each worker parks on a raw lock of its own. At most one wake-up is on its way at any time, and a worker that takes an
-item while more remain wakes the next: nobody is woken in vain, and FIFO order is kept.
+item while more remain wakes the next: nobody is woken in vain, and FIFO order is kept. Whether anybody could be woken
+or started is kept in one flag, ``hungry``, which is all that is looked at while everybody is busy.
 
 No wake-up is lost, because both sides write before they read: `submit` appends, then looks for somebody to wake; a
 worker lists itself as parked, then looks at the queue once more. A woken worker is "on its way" until it has said so,
@@ -55,6 +56,8 @@ class ThreadPool(Workers):
         self._point = runtime.point
         self._mutex = runtime.lock()
         self._queue: deque[Item] = deque()
+        # The very method: what queues an activation pays for no call of ours.
+        self.put: Callable[[Item], object] = self._queue.append
         self._parked: list[Lock] = []
         # True from the moment a worker is woken or started until it holds the mutex.
         self._waking = False
@@ -64,24 +67,23 @@ class ThreadPool(Workers):
         self._started = 0
         self._threads: list[Thread] = []
         self._closing = False
+        self.hungry = False
+        self._look_locked()
+
+    def _look_locked(self) -> None:
+        """See again whether there is anybody to be sent for; whatever that hangs on has changed."""
+        room = self._may_start and self._workers < self._max_workers
+        self.hungry = not self._waking and (room or bool(self._parked))
 
     def submit(self, activations: Sequence[Item]) -> None:
         """Queue ``activations`` and see that somebody comes for them."""
         self._queue.extend(activations)
         if self._point is not None:
             self._point("wake")
-        if not self._waking and (self._parked or self._workers < self._max_workers):
-            self._summon()
+        if self.hungry:
+            self.summon()
 
-    def submit_one(self, item: Item) -> None:
-        """Queue one activation."""
-        self._queue.append(item)
-        if self._point is not None:
-            self._point("wake")
-        if not self._waking and (self._parked or self._workers < self._max_workers):
-            self._summon()
-
-    def _summon(self) -> None:
+    def summon(self) -> None:
         """Wake a parked worker, or start one if there is room, unless one is on its way."""
         gate = None
         with self._mutex:
@@ -94,6 +96,7 @@ class ThreadPool(Workers):
                     self._waking = True
             elif self._may_start and self._workers < self._max_workers:
                 self._start_worker()
+            self._look_locked()
         if gate is not None:
             gate.release()
 
@@ -131,8 +134,8 @@ class ThreadPool(Workers):
                 if not self._park(gate):
                     return
                 continue
-            if queue and not self._waking and (self._parked or self._workers < self._max_workers):
-                self._summon()
+            if self.hungry and queue:
+                self.summon()
             try:
                 run(item)
             except BaseException:
@@ -145,6 +148,7 @@ class ThreadPool(Workers):
     def _arrive(self) -> None:
         with self._mutex:
             self._waking = False
+            self._look_locked()
 
     def _leave(self) -> bool:
         """End this worker if there are too many; somebody else comes for what is queued."""
@@ -159,12 +163,14 @@ class ThreadPool(Workers):
         """Take a worker off the count; whoever submitted while it still counted relies on its looking once more."""
         with self._mutex:
             self._workers -= 1
-        self._summon()
+            self._look_locked()
+        self.summon()
 
     def _park(self, gate: Lock) -> bool:
         """Wait to be woken; False when the pool is closed and there is nothing left to do."""
         with self._mutex:
             self._parked.append(gate)
+            self._look_locked()
         if self._point is not None:
             self._point("park")
         # Whoever appended or closed before it could see this worker listed relies on its looking once more.
@@ -181,6 +187,7 @@ class ThreadPool(Workers):
         """Take oneself off the parked list; False if somebody has done so and is about to release the gate."""
         with self._mutex, suppress(ValueError):
             self._parked.remove(gate)
+            self._look_locked()
             return True
         return False
 
@@ -193,9 +200,10 @@ class ThreadPool(Workers):
             with suppress(IndexError):
                 while len(idle) < self._surplus:
                     idle.append(self._parked.pop())
+            self._look_locked()
         for gate in idle:
             gate.release()
-        self._summon()
+        self.summon()
 
     def close(self) -> None:
         """Let each worker end as soon as the queue is empty.

@@ -22,7 +22,7 @@ from routilux_sim.kernel.errors import LimitReachedError, SimulationError, TaskK
 from routilux_sim.kernel.task import BLOCKED, DONE, READY, Carriers, Task
 from routilux_sim.strategy import Strategy
 
-__all__ = ["DEFAULT_EPOCH_NS", "Decision", "Kernel", "Limits", "here"]
+__all__ = ["DEFAULT_EPOCH_NS", "Decision", "Kernel", "Limits", "here", "wall_seconds"]
 
 DEFAULT_EPOCH_NS = 1_767_225_600_000_000_000
 """What ``time.time_ns()`` reads when an execution begins: 2026-01-01 00:00:00 UTC."""
@@ -32,6 +32,12 @@ Decision = tuple[int, int, Task, str, Any]
 
 PATIENCE = 100
 """How many times a task may carry on after having been killed before it is given up."""
+
+
+def wall_seconds(nanoseconds: int) -> float:
+    """Nanoseconds since 1970 in seconds, to the nearest float; a plain quotient would round twice."""
+    whole, rest = divmod(nanoseconds, 1_000_000_000)
+    return whole + rest / 1e9
 
 
 class Limits:

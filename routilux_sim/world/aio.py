@@ -23,7 +23,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from routilux_sim.kernel.core import Kernel, here
-from routilux_sim.kernel.errors import SimulationError
+from routilux_sim.kernel.errors import SimulationError, TaskKilled, TaskStuckError
 from routilux_sim.world.escapes import NO_IO, guard
 from routilux_sim.world.sync import Waitable
 from routilux_sim.world.thread_state import Keeper
@@ -86,6 +86,7 @@ class _Task(asyncio.Task[Any]):
     def __init__(self, coro: Any, *, loop: EventLoop, **options: Any) -> None:
         self._number = loop._kernel.ordinal("asyncio.Future")
         super().__init__(coro, loop=loop, **options)
+        _hide(self)
 
     def __hash__(self) -> int:
         return self._number
@@ -97,9 +98,16 @@ class _Future(asyncio.Future[Any]):
     def __init__(self, *, loop: EventLoop) -> None:
         self._number = loop._kernel.ordinal("asyncio.Future")
         super().__init__(loop=loop)
+        _hide(self)
 
     def __hash__(self) -> int:
         return self._number
+
+
+def _hide(future: Any) -> None:
+    """In debug mode, futures say where they were made: not here."""
+    if future._source_traceback:
+        del future._source_traceback[-2:]
 
 
 # As they are called in what asyncio says about them.
@@ -191,19 +199,41 @@ class EventLoop(asyncio.BaseEventLoop):
     # Ends
 
     def close(self) -> None:
-        """Close the loop."""
+        """Close the loop; while the execution ends, only once the coroutines that are left have been unwound."""
+        kernel = self._kernel
+        if kernel.ending and self._wind_up in kernel.at_end:
+            return
         super().close()
-        with suppress(ValueError):
-            self._kernel.at_end.remove(self._wind_up)
+        if self._wind_up in kernel.at_end and not all_tasks(self):
+            kernel.at_end.remove(self._wind_up)
 
     def _wind_up(self) -> None:
-        """At the end of the execution: unwind the coroutines that are left, then close."""
-        for task in all_tasks(self):
-            coroutine = task.get_coro()
-            # Whatever it makes of its end is of no interest any more, but the others shall have theirs.
-            with suppress(BaseException):
-                coroutine.close()
+        """At the end of the execution: unwind the coroutines that are left, inside the loop, then close it."""
+        coroutines: list[Any] = [task.get_coro() for task in all_tasks(self)]
+        asyncio._set_running_loop(self)
+        try:
+            for coroutine in coroutines:
+                # Whatever it makes of its end is of no interest any more, but the others shall have theirs.
+                with suppress(BaseException):
+                    coroutine.close()
+        finally:
+            asyncio._set_running_loop(None)
         self.close()
+        if unending := [coroutine for coroutine in coroutines if getattr(coroutine, "cr_frame", None) is not None]:
+            self._keep(unending)
+
+    def _keep(self, unending: list[Any]) -> None:
+        """Keep coroutines that go on when they are closed, in a task that never ends: to let go of one closes it again.
+
+        And then it has no loop that it could wait in, and may go round for ever.
+        """
+        kernel = self._kernel
+        kernel.failure = kernel.failure or TaskStuckError(
+            f"coroutine {unending[0].__qualname__!r} caught every attempt to end it"
+        )
+        while True:
+            with suppress(TaskKilled):
+                kernel.block("keep", unending)
 
     def call_exception_handler(self, context: Any) -> None:
         """Handle an error; that an execution ends under a loop's feet is none."""

@@ -6,7 +6,7 @@ import time as real
 from collections.abc import Callable
 from typing import Any
 
-from routilux_sim.kernel.core import Kernel, here
+from routilux_sim.kernel.core import Kernel, here, wall_seconds
 
 __all__ = ["REPLACEMENTS"]
 
@@ -34,7 +34,7 @@ def _time_ns(kernel: Kernel) -> int:
 
 def _time(kernel: Kernel) -> float:
     kernel.tick()
-    return (kernel.epoch_ns + kernel.now) / 1e9
+    return wall_seconds(kernel.epoch_ns + kernel.now)
 
 
 def _dispatch(simulated: Callable[..., Any], name: str) -> Callable[..., Any]:

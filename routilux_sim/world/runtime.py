@@ -9,7 +9,7 @@ from weakref import WeakMethod
 
 from routilux.abc import Lock as LockProtocol
 from routilux.abc import Runtime, Thread
-from routilux_sim.kernel.core import Kernel, here
+from routilux_sim.kernel.core import Kernel, here, wall_seconds
 from routilux_sim.world.aio import EventLoop
 from routilux_sim.world.sync import Lock
 from routilux_sim.world.threads import spawn_thread
@@ -44,11 +44,14 @@ class SimRuntime(Runtime):
 
     def wall_time(self) -> float:
         """The simulated wall clock."""
-        return (self._kernel.epoch_ns + self._kernel.now) / 1e9
+        return wall_seconds(self._kernel.epoch_ns + self._kernel.now)
 
     def start_thread(self, target: Callable[[], None], name: str) -> Thread:
         """Start a simulated daemon thread."""
-        return spawn_thread(self._kernel, target, name)
+        thread = spawn_thread(self._kernel, target, name)
+        # CPython's start() waits until the new thread has begun, which may then get far before start() returns.
+        self._kernel.point("started")
+        return thread
 
     def thread_name(self) -> str:
         """The name of the current task."""

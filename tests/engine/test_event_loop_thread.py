@@ -7,6 +7,7 @@ import contextvars
 import gc
 import logging
 import threading
+import time
 import weakref
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from routilux import runtime
 from routilux.abc import Runtime
 from routilux.schedulers.event_loop import BATCH, LoopThread
+from routilux_sim import explore, simulate
 
 PATIENCE = 2.0
 """Real seconds for what takes microseconds."""
@@ -319,3 +321,334 @@ def test_posts_from_many_threads_all_run(thread):
     for k in range(4):
         assert [n for poster, n in seen if poster == k] == list(range(1000))
     assert len(seen) == 4000
+
+
+def test_no_post_is_lost_while_another_one_starts_the_thread():
+    """A post that finds the thread being started, after the new loop has looked at its inbox, wakes it."""
+    called, done = [], threading.Event()
+
+    def call(n):
+        called.append(n)
+        if len(called) == 2:
+            done.set()
+
+    class Slow(runtime.OsRuntime):
+        def start_thread(self, target, name):
+            thread = super().start_thread(target, name)
+            while loop_thread._inbox:
+                time.sleep(0.001)
+            other.start()
+            while not loop_thread._inbox:
+                time.sleep(0.001)
+            return thread
+
+    loop_thread = LoopThread(Slow(), "loop")
+    other = threading.Thread(target=loop_thread.post, args=(call, 2))
+    loop_thread.post(call, 1)
+    assert done.wait(10.0)
+    other.join()
+    loop_thread.close()
+    assert loop_thread.join(10.0)
+    assert called == [1, 2]
+
+
+# Simulated
+
+
+def note_time(seen):
+    seen.append(time.monotonic())
+
+
+def test_no_post_is_lost():
+    """Whatever the interleaving: each post is called once, each poster's in order, without anybody closing."""
+
+    def program():
+        seen = []
+        thread = thread_of()
+        done = threading.Semaphore(0)
+
+        def see(poster, number):
+            seen.append((poster, number))
+            done.release()
+
+        def post(poster):
+            for number in range(3):
+                thread.post(see, poster, number)
+
+        posters = [threading.Thread(target=post, args=(name,)) for name in "ab"]
+        for poster in posters:
+            poster.start()
+        thread.post(see, "c", 0)
+        for _ in range(7):
+            done.acquire()
+        for name in "ab":
+            assert [number for poster, number in seen if poster == name] == [0, 1, 2]
+        assert len(seen) == 7
+        thread.close()
+        assert thread.join() is True
+        for poster in posters:
+            poster.join()
+        assert threading.enumerate() == [threading.main_thread()]
+
+    explore(program, schedules=1000).raise_if_failed()
+
+
+def test_a_post_while_the_thread_is_being_started_wakes_it():
+    """The loop may have gone to sleep before whoever started its thread has noted that it runs."""
+
+    def program():
+        scarce = NoThreads()
+        thread = LoopThread(scarce, "loop")
+
+        def start_slowly(target, name):
+            started = scarce._inner.start_thread(target, name)
+            time.sleep(1)
+            return started
+
+        scarce.start_thread = start_slowly
+        seen = []
+
+        def post_meanwhile():
+            time.sleep(0.5)
+            thread.post(note_time, seen)
+
+        poster = threading.Thread(target=post_meanwhile)
+        poster.start()
+        thread.post(note_time, seen)
+        poster.join()
+        time.sleep(1)
+        assert seen == [0.0, 1.0]
+        thread.close()
+        assert thread.join()
+
+    explore(program, schedules=100).raise_if_failed()
+
+
+def test_a_post_to_a_sleeping_loop_wakes_it():
+    """Posts that come one by one, with a loop that has gone to sleep in between, are each called at once."""
+
+    def program():
+        seen = []
+        thread = thread_of()
+        for second in range(3):
+            thread.post(note_time, seen)
+            time.sleep(1)
+            assert seen == [float(n) for n in range(second + 1)]
+        thread.close()
+        assert thread.join()
+        assert time.monotonic() == 3.0
+
+    explore(program, schedules=300).raise_if_failed()
+
+
+def test_posts_beside_closing_all_run_and_the_thread_ends():
+    """Posts before, during and after `close`, from several threads: all are called, and nothing stays running."""
+
+    def program():
+        seen = []
+        thread = thread_of()
+        others = [
+            threading.Thread(target=thread.post, args=(seen.append, 1)),
+            threading.Thread(target=thread.close),
+            threading.Thread(target=thread.post, args=(seen.append, 2)),
+        ]
+        for other in others:
+            other.start()
+        thread.post(thread.post, seen.append, 3)
+        for other in others:
+            other.join()
+        assert thread.join() is True
+        assert sorted(seen) == [1, 2, 3]
+        assert thread.loop is None
+        assert threading.enumerate() == [threading.main_thread()]
+
+    explore(program, schedules=2000).raise_if_failed()
+
+
+@pytest.mark.parametrize("steps", range(0, 60, 4))
+def test_a_post_is_not_lost_however_far_the_end_has_come(steps):
+    """A post that falls into any moment of the thread's winding up is called, by the thread or by the next."""
+
+    def program():
+        seen = []
+        thread = thread_of()
+        thread.post(int)
+
+        def post_late():
+            for _ in range(steps):
+                time.sleep(0)
+            thread.post(seen.append, 1)
+
+        poster = threading.Thread(target=post_late)
+        poster.start()
+        thread.close()
+        poster.join()
+        assert thread.join()
+        assert seen == [1]
+
+    explore(program, schedules=200).raise_if_failed()
+
+
+def test_a_post_while_the_last_tasks_end_is_called():
+    """The loop still listens while it waits for cancelled tasks."""
+
+    def program():
+        thread = thread_of()
+        asked = asyncio.Event()
+        seen = []
+
+        async def ask():
+            try:
+                await asyncio.sleep(100)
+            finally:
+                await asked.wait()
+                seen.append(time.monotonic())
+
+        kept = []
+        thread.post(lambda: kept.append(thread.loop.create_task(ask())))
+        time.sleep(1)
+        thread.close()
+        time.sleep(1)
+        thread.post(asked.set)
+        assert thread.join()
+        assert seen == [2.0]
+
+    explore(program, schedules=100).raise_if_failed()
+
+
+def test_only_one_loop_at_a_time_runs_what_is_posted():
+    """A thread that ends and the one that comes after it do not overlap."""
+
+    def program():
+        busy = threading.Lock()
+        seen = []
+
+        def work():
+            assert busy.acquire(blocking=False)
+            time.sleep(0)
+            busy.release()
+            seen.append(1)
+
+        thread = thread_of()
+        thread.close()
+        posters = [threading.Thread(target=thread.post, args=(work,)) for _ in range(3)]
+        for poster in posters:
+            poster.start()
+        for poster in posters:
+            poster.join()
+        assert thread.join()
+        assert seen == [1, 1, 1]
+
+    explore(program, schedules=1000).raise_if_failed()
+
+
+def test_a_burst_of_posts_wakes_the_loop_once():
+    """However many are posted to a sleeping loop before it gets its turn, one call into it is on its way."""
+
+    def program():
+        thread = thread_of()
+        thread.post(int)
+        time.sleep(1)
+        calls = []
+        loop = thread.loop
+        call = loop.call_soon_threadsafe
+        loop.call_soon_threadsafe = lambda *args, **kwargs: calls.append(1) or call(*args, **kwargs)
+        for _ in range(50):
+            thread.post(int)
+        del loop.call_soon_threadsafe
+        thread.close()
+        assert thread.join()
+        return len(calls)
+
+    assert simulate(program, strategy="fifo").result() == 1
+
+
+def test_coroutines_take_virtual_time_and_are_cancelled_on_closing():
+    """Tasks that callbacks start sleep to the nanosecond, and one that is left when the thread closes is cancelled."""
+
+    def program():
+        seen = []
+        thread = thread_of()
+
+        async def nap(seconds):
+            try:
+                await asyncio.sleep(seconds)
+                seen.append(time.monotonic())
+            except asyncio.CancelledError:
+                await asyncio.sleep(0.5)
+                seen.append(("cancelled", time.monotonic()))
+                raise
+
+        kept = []
+        for seconds in (0.25, 0.1, 100):
+            thread.post(lambda seconds=seconds: kept.append(thread.loop.create_task(nap(seconds))))
+        time.sleep(1)
+        thread.close()
+        assert thread.join()
+        assert seen == [0.1, 0.25, ("cancelled", 1.5)]
+
+    explore(program, schedules=200).raise_if_failed()
+
+
+def test_posters_to_a_thread_that_cannot_start_all_hear_of_it():
+    """Each gets its RuntimeError, and nothing of theirs is called when the thread can start after all."""
+
+    def program():
+        scarce = NoThreads()
+        thread = LoopThread(scarce, "loop")
+        called, raised = [], []
+
+        def post(number):
+            try:
+                thread.post(called.append, number)
+            except RuntimeError:
+                raised.append(number)
+
+        posters = [threading.Thread(target=post, args=(number,)) for number in range(3)]
+        for poster in posters:
+            poster.start()
+        scarce.start_thread = scarce._inner.start_thread
+        for poster in posters:
+            poster.join()
+        thread.post(int)
+        thread.close()
+        assert thread.join()
+        assert sorted(called + raised) == [0, 1, 2]
+        outcomes.add(bool(raised))
+
+    outcomes = set()
+    explore(program, schedules=500).raise_if_failed()
+    assert outcomes == {True, False}
+
+
+def test_a_program_that_ends_without_closing_makes_no_noise():
+    """The thread is a daemon's: it neither keeps the program nor complains."""
+
+    def program():
+        thread = thread_of()
+        thread.post(lambda: thread.loop.create_task(asyncio.sleep(1000)))
+        time.sleep(1)
+
+    assert simulate(program).verdict == "passed"
+
+
+def test_the_same_in_both_worlds():
+    """The order of what is called, and what is told, is the same on real threads and simulated."""
+
+    def program():
+        order = []
+        thread = thread_of()
+
+        def grow(name):
+            order.append((name, thread.is_current()))
+            if len(name) < 4:
+                thread.post(grow, name + "l")
+                thread.loop.call_soon(grow, name + "s")
+            if len(order) == 31:
+                thread.close()
+
+        thread.post(grow, "")
+        return thread.join(PATIENCE), order, thread.is_current()
+
+    real = program()
+    assert {repr(simulate(program, seed=seed).result()) for seed in range(20)} == {repr(real)}

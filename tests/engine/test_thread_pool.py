@@ -595,7 +595,7 @@ def test_real_timers_are_on_time():
     called, done = [], threading.Event()
     timers = Timers(os_runtime, "real-timers")
     now = os_runtime.monotonic_ns()
-    deadlines = [now + n * 500_000 for n in (6, 2, 4, 1, 3, 5)]
+    deadlines = [now + 100_000_000 + n * 500_000 for n in (6, 2, 4, 1, 3, 5)]
 
     def note(deadline):
         called.append((deadline, os_runtime.monotonic_ns()))

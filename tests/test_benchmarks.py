@@ -1,0 +1,208 @@
+"""The benchmark's report and the soak's judgement, on sizes that tell nothing of speed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from benchmarks import costs, engine, peers, plot, soak
+from benchmarks.report import Case, Figure, Report
+
+
+@pytest.fixture(scope="module")
+def report():
+    """A run a hundredth the size."""
+    lines = []
+    report = engine.run(short=True, peers=False, scale=100, say=lines.append)
+    report.lines = lines
+    return report
+
+
+@pytest.mark.real_time
+def test_a_run_measures_each_case_for_us_and_for_the_executor(report):
+    """Every case has both times and their ratio, and every line of the table is said."""
+    assert [case.name for case in report.cases] == ["flat", "chain", "fan-out"]
+    for case in report.cases:
+        ours, theirs = case.microseconds["routilux"], case.microseconds["executor"]
+        assert ours > 0
+        assert case.ratio("routilux") == ours / theirs
+        assert any(case.title in line and f"{ours:.2f}" in line for line in report.lines)
+
+
+@pytest.mark.real_time
+def test_the_json_names_what_it_was_measured_on(report, tmp_path):
+    """The document can be read back, with the machine, the versions, every ratio and every figure."""
+    path = tmp_path / "new" / "report.json"
+    report.write_json(path)
+    document = json.loads(path.read_text(encoding="utf-8"))
+    assert (document["format"], document["version"]) == ("routilux-benchmark", 1)
+    assert document["python"].endswith(".".join(map(str, sys.version_info[:3])))
+    assert document["versions"]["routilux"]
+    assert {"date", "machine", "workers", "short", "absent", "missed"} <= document.keys()
+    assert all(case["ratios"]["executor"] == 1 for case in document["cases"])
+    named = {figure["name"]: figure for figure in document["figures"]}
+    assert named["memory of a queued event"]["goal"] == 300
+    assert named["import routilux adds"]["unit"] == "ms"
+    assert named["modules that must not come with it"]["value"] == 0
+
+
+@pytest.fixture
+def invented():
+    """A report of numbers that are easy to judge."""
+    microseconds = {"routilux": 2.0, "executor": 10.0, "dask": 200.0}
+    cases = [
+        Case("flat", "flat 10", 10, 0.25, microseconds),
+        Case("chain", "chain of 10", 10, 0.1, {"routilux": 2.0, "executor": 10.0}),
+    ]
+    return Report(False, 4, cases, [Figure("memory", 390.0, "bytes", 300), Figure("sleeps", None, "s", 1)])
+
+
+def test_a_goal_is_missed_when_it_is_exceeded_by_more_than_the_tolerance(invented):
+    """What is met, what has no value and what is tolerated is not reported."""
+    assert [line.split(":")[0] for line in invented.missed()] == ["chain of 10", "memory"]
+    assert [line.split(":")[0] for line in invented.missed(tolerance=0.5)] == ["chain of 10"]
+    assert list(invented.missed(tolerance=1.0)) == []
+
+
+@pytest.mark.parametrize(
+    ("missed", "arguments", "code"), [(True, [], 0), (True, ["--check"], 1), (False, ["--check"], 0)]
+)
+def test_a_missed_goal_is_the_exit_code_only_when_asked_to_check(
+    missed, arguments, code, monkeypatch, tmp_path, capsys
+):
+    """Machines are shared, so a plain run reports and ends well."""
+    found = Report(False, 4, [], [Figure("memory", 301.0 if missed else 299.0, "bytes", 300)])
+    monkeypatch.setattr(engine, "run", lambda **_: found)
+    monkeypatch.setattr(engine, "write_plot", lambda *_: None)
+    assert engine.main([*arguments, "--json", str(tmp_path / "a.json")]) == code
+    assert ("missed: memory: 301 bytes" in capsys.readouterr().out) is missed
+
+
+@pytest.mark.parametrize("suffix", plot.SUFFIXES)
+def test_the_plot_is_written_in_the_format_of_its_suffix(suffix, invented, tmp_path):
+    """With matplotlib, a case that somebody has not done included."""
+    pytest.importorskip("matplotlib", reason="the extra 'bench' is not installed")
+    path = tmp_path / f"plot{suffix}"
+    plot.write_plot(invented, path)
+    assert path.read_bytes().lstrip().startswith(b"\x89PNG" if suffix == ".png" else b"<?xml")
+
+
+def test_without_matplotlib_the_plot_is_left_out_by_name(invented, monkeypatch, tmp_path, capsys):
+    """The JSON is written all the same."""
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
+    engine.write(invented, tmp_path / "a.json", tmp_path / "a.svg")
+    assert "plot: left out" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_plot_of_another_format_is_refused_before_anything_is_measured(capsys):
+    """It would be a pity afterwards."""
+    with pytest.raises(SystemExit):
+        engine.main(["--plot", "a.bmp"])
+    assert ".svg or .png" in capsys.readouterr().err
+
+
+def test_a_peer_that_is_not_installed_is_left_out_by_name(monkeypatch):
+    """And the others are measured."""
+    monkeypatch.setitem(sys.modules, "pypeln", None)
+    found, absent = peers.present((peers.Executor, peers.Pypeln))
+    assert found == [peers.Executor]
+    assert "pypeln" in absent["pypeln"]
+
+
+COUNTED = [
+    (who, case)
+    for who in (peers.Executor, *peers.present()[0])
+    for case in ("flat", "chain", "fan-out")
+    if who.can(case)
+]
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize(("who", "case"), COUNTED, ids=[f"{who.name}-{case}" for who, case in COUNTED])
+def test_the_yardstick_and_the_peers_do_as_many_activations_as_ours(who, case, monkeypatch):
+    """Calls of their handlers are counted, for the executor and for whatever is installed."""
+    calls = []
+
+    def count(value=None):
+        calls.append(value)
+        return value
+
+    monkeypatch.setattr(peers, "nothing", count)
+    with who(case) as ready:
+        ready.work(5)
+    expected = 5 * peers.ACTIVATIONS_A_FAN_OUT if case == "fan-out" else 5
+    assert len(calls) == expected
+
+
+@pytest.mark.real_time
+def test_ours_does_as_many_activations_as_the_goals_are_for():
+    """13 a round of the fan-out, by the tracker."""
+    with peers.Routilux("fan-out") as ready:
+        ready.work(5)
+        performance = ready._flow.execution_tracker.get_flow_performance()
+    assert performance["total_executions"] == 5 * peers.ACTIVATIONS_A_FAN_OUT
+
+
+@pytest.mark.real_time
+def test_coroutines_that_are_not_supported_have_no_figure(monkeypatch):
+    """The table says why, and no goal is missed by it."""
+
+    def refuse(*_):
+        raise costs.UnsupportedError("no coroutines")
+
+    monkeypatch.setattr(costs, "sleeping_coroutines", refuse)
+    figure = engine.asleep(10)
+    assert (figure.value, figure.note) == (None, "not supported: no coroutines")
+
+
+@pytest.mark.real_time
+def test_a_short_soak_finds_nothing():
+    """Twenty-one jobs, one of which is to fail, every activation accounted for."""
+    said = soak.soak(jobs=21, activations=100)
+    assert "over 21 jobs" in said
+    assert "none stuck, all accounted for" in said
+
+
+@pytest.mark.real_time
+def test_a_job_that_does_not_end_is_named_with_what_it_has_queued(monkeypatch):
+    """A handler that never returns, and the events behind it."""
+    free = threading.Event()
+    monkeypatch.setattr(soak.Branch, "take", lambda self, task, item: free.wait() and None)
+    try:
+        with pytest.raises(soak.Stuck, match=r"job 0 \(running\): \d+ queued, 8 running"):
+            soak.soak(jobs=1, activations=100, patience=0.2)
+    finally:
+        free.set()
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("expected_ends", "lambda task: soak.Counter(completed=1)", "its handlers make it"),
+        ("count_ends", "lambda flow, job: soak.Counter(completed=1)", "do not add up to its 21 activations"),
+    ],
+)
+def test_a_soak_that_finds_something_ends_with_1_and_says_what(name, value, message):
+    """In a process of its own, which it leaves without waiting for the flow."""
+    program = f"from benchmarks import soak; soak.{name} = {value}; soak.main(['--jobs=1', '--activations=20'])"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert "soak failed: job 0 (completed)" in run.stderr
+    assert message in run.stderr
+
+
+def test_memory_that_has_grown_is_a_finding():
+    """By more than the growth allowed, of either kind; less is none."""
+    before = soak.Memory(50.0, 50_000)
+    before.check(soak.Memory(60.0, 50_400))
+    for later in (soak.Memory(75.0, 50_000), soak.Memory(50.0, 51_000), soak.Memory(None, 51_000)):
+        with pytest.raises(soak.Faulty, match="memory grew"):
+            before.check(later)
