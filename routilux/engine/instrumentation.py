@@ -11,8 +11,8 @@ __all__ = ["Disabled", "Hooks"]
 
 _NAMES = tuple(hook_names())
 
-Disabled = dict[tuple[int, str], tuple[object, BaseException]]
-"""Hooks that have raised, and what, by instrument and name; the instrument is kept, so that its id stays its own."""
+Disabled = dict[tuple[int, str], list[object]]
+"""Hooks that have raised, by instrument and name; the instrument is kept, so that its id stays its own."""
 
 
 class Hooks:
@@ -46,9 +46,9 @@ class Hooks:
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # noqa: BLE001 - an observer must not break what it observes
-                complaint = (instrument, error)
                 # Several threads may be in the method at once; one of them has the first word.
-                if self._disabled.setdefault(key, complaint) is complaint:
+                mine = [instrument]
+                if self._disabled.setdefault(key, mine) is mine:
                     _complain(name, method, error)
 
 

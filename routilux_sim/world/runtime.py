@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
+from weakref import WeakMethod
 
 from routilux.abc import Lock as LockProtocol
 from routilux.abc import Runtime, Thread
@@ -25,7 +26,7 @@ class SimRuntime(Runtime):
     def __init__(self, kernel: Kernel, instruments: Sequence[object] = ()) -> None:
         self._kernel = kernel
         self._ids: dict[str, itertools.count[int]] = {}
-        self._exit_calls: list[Callable[[], object]] = []
+        self._exit_calls: list[WeakMethod[Callable[[], object]]] = []
         self.instruments = instruments
         self.point = self._point
 
@@ -66,10 +67,12 @@ class SimRuntime(Runtime):
         return f"{prefix}-{next(self._ids.setdefault(prefix, itertools.count(1)))}"
 
     def at_exit(self, callback: Callable[[], object]) -> None:
-        """Call ``callback`` when the simulated program ends."""
-        self._exit_calls.append(callback)
+        """Call the bound method ``callback`` when the simulated program ends, if its object is there still."""
+        self._exit_calls.append(WeakMethod(callback))
 
     def exit(self) -> None:
         """The end of the program: call what was asked for, the latest first, as ``atexit`` does."""
         while self._exit_calls:
-            self._exit_calls.pop()()
+            callback = self._exit_calls.pop()()
+            if callback is not None:
+                callback()

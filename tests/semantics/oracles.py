@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -55,7 +56,7 @@ class Watch:
     def begin(self) -> None:
         """Forget the last execution."""
         self._backwards: list[str] = []
-        self._accounts: list[JobAccount] = []
+        self._jobs: list[weakref.ref[JobState]] = []
 
     @contextmanager
     def installed(self) -> Iterator[None]:
@@ -64,7 +65,8 @@ class Watch:
 
         def made(account: JobAccount, *args: Any, **kwargs: Any) -> None:
             make(account, *args, **kwargs)
-            self._accounts.append(account)
+            # Weakly: who looks on keeps nothing alive.
+            self._jobs.append(weakref.ref(account.job))
 
         JobAccount.__init__ = made
         JobState.status = _Status(self._backwards_of)
@@ -87,10 +89,11 @@ class Watch:
         assert not self._backwards, f"statuses went backwards: {self._backwards}"
         assert threading.enumerate() == [threading.main_thread()], f"still alive: {threading.enumerate()}"
         # Two threads that resume a loaded job may both make books for it; it has those that its state refers to.
-        accounts = [account for account in self._accounts if account.job._account is account]
+        jobs = {job for reference in self._jobs if (job := reference()) is not None}
+        accounts = [job._account for job in jobs if job._account is not None]
         for account in accounts:
             judge_books(account)
-        for engine in {account.engine for account in self._accounts}:
+        for engine in {account.engine for account in accounts}:
             judge_limits(engine, [account for account in accounts if account.engine is engine])
 
 

@@ -31,20 +31,11 @@ from tests.semantics.workloads import (
 
 
 @pytest.fixture
-def complaints():
-    """What is logged on the logger ``routilux``, and nowhere else: thousands of tracebacks take their time."""
+def complaints(monkeypatch):
+    """What is logged as an error on the logger ``routilux``: records would keep all that their tracebacks refer to."""
     messages = []
-
-    class Listing(logging.Handler):
-        def emit(self, record):
-            messages.append(record.getMessage())
-
-    logger, listing = logging.getLogger("routilux"), Listing()
-    logger.addHandler(listing)
-    logger.propagate = False
-    yield messages
-    logger.propagate = True
-    logger.removeHandler(listing)
+    monkeypatch.setattr(logging.getLogger("routilux"), "error", lambda text, *args, **_: messages.append(text % args))
+    return messages
 
 
 def stirred(plan, flow):
@@ -79,12 +70,12 @@ def test_every_call_fits_the_others_whatever_happens():
     check(program)
 
 
-@pytest.mark.parametrize("hook", sorted(hook_names()))
-def test_an_instrument_that_raises_is_disabled_and_breaks_nothing(hook, complaints):
+def test_an_instrument_that_raises_is_disabled_and_breaks_nothing(complaints):
     """Its other methods and other instruments are called as before; it is logged once; no job notices."""
 
     def program():
         complaints.clear()
+        hook = random.choice(sorted(hook_names()))
         calls = []
 
         class Broken(Observer):
