@@ -359,7 +359,7 @@ class JobState:
         """An event that was handed over has been emitted. For the engine."""
         with self._lock:
             self._undeferred = [each for each in self._undeferred if each is not event]
-        self._touch()
+            self.changes += 1
 
     def routine_notes(self) -> dict[str, dict[str, Any]]:
         """What was added to the states of routines, by id, with an entry for each that the job knows; a copy."""
@@ -535,6 +535,10 @@ class JobState:
     def _touch(self) -> None:
         self.changes += 1
         self._journal.touch(self._clock.monotonic_ns())
+        account = self._account
+        if account is not None and account.rested and account.ledger is not None:
+            # Nothing of the job runs, at whose end it would be recorded.
+            account.ledger.changed()
 
     @staticmethod
     def wait_for_completion(

@@ -1,4 +1,4 @@
-"""``kill -9`` at random moments of a running job: after recovery nothing is missing, no recorded end comes twice."""
+"""``kill -9`` at random moments of a running job: nothing is missing after recovery, no recorded end comes twice."""
 
 from __future__ import annotations
 

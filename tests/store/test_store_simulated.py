@@ -58,6 +58,10 @@ class Snapshot:
         return {job_id for job_id, (status, _) in self.jobs.items() if status != "completed"}
 
     @property
+    def paused(self):
+        return {job_id for job_id, (status, _) in self.jobs.items() if status == "paused"}
+
+    @property
     def key(self):
         """All that can matter to a recovery: not times, nor which of the free numbers an activation has."""
         rows = sorted((row[0], self.name(row), *row[2:7]) for row in self.rows)
@@ -147,11 +151,13 @@ class Crashes:
             jobs = flow.recover()
             assert {job.job_id for job in jobs} == before.unfinished
             for job in jobs:
-                if before.jobs[job.job_id][0] == "paused":
+                if job.job_id in before.paused:
                     assert job.status == "paused"
                     flow.resume(job)
                 assert JobState.wait_for_completion(flow, job, timeout=100.0)
                 assert (job.status, job.error) == ("completed", None)
+        for snapshot in store.snapshots:
+            assert snapshot.paused <= before.paused, "nobody has paused it"
         self.check(before, store.snapshots[-1] if store.snapshots else before, runs)
         self.take(store)
 
