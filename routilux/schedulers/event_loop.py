@@ -97,21 +97,26 @@ class LoopThread:
                     loop.call_soon_threadsafe(self._drain, context=self._context)
 
     def _start(self) -> None:
-        """Start the thread, unless it runs."""
+        """Start the thread; if somebody else has meanwhile, send for its attention."""
         with self._mutex:
-            if self._running:
+            if not self._running:
+                self._start_locked()
                 return
-            try:
-                # A loop keeps the context that it is made in.
-                loop = self._context.run(self._runtime.new_event_loop)
-            except OSError as error:
-                raise RuntimeError(f"the event loop of {self._name!r} could not be made: {error}") from error
-            try:
-                self._thread = self._runtime.start_thread(lambda: self._run(loop), self._name)
-            except BaseException:
-                loop.close()
-                raise
-            self._running = True
+        # It may have looked at the inbox before it was known to run.
+        self._wake()
+
+    def _start_locked(self) -> None:
+        try:
+            # A loop keeps the context that it is made in.
+            loop = self._context.run(self._runtime.new_event_loop)
+        except OSError as error:
+            raise RuntimeError(f"the event loop of {self._name!r} could not be made: {error}") from error
+        try:
+            self._thread = self._runtime.start_thread(lambda: self._run(loop), self._name)
+        except BaseException:
+            loop.close()
+            raise
+        self._running = True
 
     def _retract(self, item: object) -> None:
         # Whoever else has posted meanwhile has tried to start the thread, too: each takes back what is its own.

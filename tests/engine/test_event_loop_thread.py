@@ -319,3 +319,24 @@ def test_posts_from_many_threads_all_run(thread):
     for k in range(4):
         assert [n for poster, n in seen if poster == k] == list(range(1000))
     assert len(seen) == 4000
+
+
+def test_a_post_while_the_thread_starts_is_not_overlooked():
+    """It comes after the new thread has looked at its inbox, and before the thread is known to run."""
+
+    class Slow(runtime.OsRuntime):
+        def start_thread(self, target, name):
+            started = super().start_thread(target, name)
+            assert first.wait(PATIENCE)
+            poster.start()
+            while not loop._inbox:
+                poster.join(0.001)
+            return started
+
+    first, second = threading.Event(), threading.Event()
+    loop = LoopThread(Slow(), "loop")
+    poster = threading.Thread(target=loop.post, args=(second.set,))
+    loop.post(first.set)
+    assert second.wait(PATIENCE)
+    loop.close()
+    assert loop.join(PATIENCE)
