@@ -181,7 +181,11 @@ class SerializationError(RoutiluxError, ValueError):
     """
 
     def __init__(self, place: str, problem: str) -> None:
-        """Word the message from its parts."""
-        self.place = place
-        self.problem = problem
-        super().__init__(f"{place}: {problem}")
+        """Word the message from its parts, which may hold whatever a document holds, however long."""
+        self.place = _shortened(place)
+        self.problem = _shortened(problem)
+        super().__init__(f"{self.place}: {self.problem}")
+
+
+def _shortened(text: str, most: int = 600) -> str:
+    return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 2 :]}"

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from routilux.engine import control
 from routilux.engine.accounting import CLOSED
@@ -20,7 +20,7 @@ from routilux.engine.activation import EPOCH, Item
 from routilux.engine.figures import Figures
 from routilux.exceptions import RestoredError, SerializationError, brief
 from routilux.job_state import FINAL, DeferredEvent, ExecutionRecord, JobState, PendingTask
-from routilux.serialization import Reader, from_plain, to_plain
+from routilux.serialization import Reader, explaining, from_plain, to_plain
 
 if TYPE_CHECKING:
     from routilux.engine.accounting import JobAccount
@@ -287,7 +287,11 @@ def job_from_data(data: Any) -> JobState:
     Raises:
         SerializationError: It describes none; the message says where.
     """
-    document = Reader(data, "the document")
+    with explaining("the document"):
+        return _job_from(Reader(data, "the document"))
+
+
+def _job_from(document: Reader) -> JobState:
     document.header(FORMAT, VERSION)
     job = JobState(document.take("flow_id", str), document.name("job_id"), _count(document, "history_limit", 1))
     status = document.one_of("status", STATUSES)
@@ -491,7 +495,7 @@ def write_document(path: str | Path, data: dict[str, Any]) -> None:
     content = json.dumps(data, allow_nan=False, separators=(",", ":")).encode()
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with _opened(handle) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -501,6 +505,14 @@ def write_document(path: str | Path, data: dict[str, Any]) -> None:
             os.unlink(name)
         raise
     _flush_directory(target.parent)
+
+
+def _opened(handle: int) -> IO[bytes]:
+    try:
+        return os.fdopen(handle, "wb")
+    except BaseException:
+        os.close(handle)
+        raise
 
 
 def _flush_directory(directory: Path) -> None:

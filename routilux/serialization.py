@@ -24,11 +24,13 @@ from routilux.slot import Slot
 if TYPE_CHECKING:
     from routilux.flow import Flow
 
-__all__ = ["FORMAT", "VERSION", "Reader", "from_plain", "register_encoder", "to_plain"]
+__all__ = ["FORMAT", "VERSION", "Reader", "explaining", "from_plain", "register_encoder", "to_plain"]
 
 FORMAT = "routilux/flow"
 VERSION = 1
 MAX_DEPTH = 100
+MAX_BITS = 14_000
+"""Of a whole number: CPython reads and writes 4300 digits, and no more unless told otherwise."""
 TAG = "$type"
 
 
@@ -77,8 +79,10 @@ def to_plain(value: Any, place: str, depth: int = 0) -> Any:
     if depth > MAX_DEPTH:
         raise SerializationError(place, f"nested more than {MAX_DEPTH} deep, or contains itself")
     kind = type(value)
-    if value is None or kind in (bool, int, str):
+    if value is None or kind in (bool, str):
         return value
+    if kind is int:
+        return _whole(value, place)
     if kind is float:
         if not math.isfinite(value):
             raise SerializationError(place, f"{brief(value)} is not a JSON number")
@@ -101,6 +105,12 @@ def to_plain(value: Any, place: str, depth: int = 0) -> Any:
     return {TAG: encoder.name, "value": to_plain(encoded, place, depth + 1)}
 
 
+def _whole(value: int, place: str) -> int:
+    if value.bit_length() > MAX_BITS:
+        raise SerializationError(place, "is a whole number of more than 4200 digits; store it as something else")
+    return value
+
+
 def _key(key: Any, place: str) -> str:
     if type(key) is not str:
         raise SerializationError(place, f"key {brief(key)} is a {type(key).__qualname__}; JSON keys are strings")
@@ -117,9 +127,12 @@ def from_plain(value: Any, place: str, depth: int = 0) -> Any:
     """
     if depth > MAX_DEPTH:
         raise SerializationError(place, f"nested more than {MAX_DEPTH} deep")
-    if value is None or isinstance(value, bool | int | str):
+    kind = type(value)
+    if value is None or kind in (bool, str):
         return value
-    if isinstance(value, float):
+    if kind is int:
+        return _whole(value, place)
+    if kind is float:
         if not math.isfinite(value):
             raise SerializationError(place, f"{brief(value)} is not a JSON number")
         return value
@@ -128,7 +141,7 @@ def from_plain(value: Any, place: str, depth: int = 0) -> Any:
     if not isinstance(value, dict):
         raise SerializationError(place, f"{brief(value)} is not JSON data")
     for key in value:
-        if not isinstance(key, str):
+        if type(key) is not str:
             raise SerializationError(place, f"key {brief(key)} is not a string")
     if TAG not in value:
         return {key: from_plain(item, f"{place}[{key!r}]", depth + 1) for key, item in value.items()}
@@ -259,9 +272,11 @@ def _class_name(cls: type) -> str:
 
 def flow_from_data(flow: Flow, data: Any) -> None:
     """Make ``flow`` what ``data`` describes; see `Flow.deserialize`."""
-    document = Reader(data, "the document")
-    document.header(FORMAT, VERSION)
-    fresh = _build(type(flow), document)
+    # Around everything: a document need not come from a parser, and its objects may raise whatever they like.
+    with explaining("the document"):
+        document = Reader(data, "the document")
+        document.header(FORMAT, VERSION)
+        fresh = _build(type(flow), document)
     flow.adopt(fresh)
 
 
@@ -331,7 +346,7 @@ def _slot_from_data(routine: Routine, name: str, reader: Reader) -> None:
 
 
 def _event_from_data(routine: Routine, name: str, params: Any, place: str) -> None:
-    if not isinstance(params, list) or not all(isinstance(item, str) for item in params):
+    if not isinstance(params, list) or not all(type(item) is str for item in params):
         raise SerializationError(place, f"must be a list of names, not {brief(params)}")
     event = routine.get_event(name) or routine.define_event(name)
     event.output_params = list(params)
@@ -387,10 +402,11 @@ class Reader:
     """Takes the fields of one object in a document, each of its type, and complains about what is missing or extra."""
 
     def __init__(self, data: Any, place: str) -> None:
-        if not isinstance(data, Mapping):
-            raise SerializationError(place, f"must be an object, not {brief(data)}")
+        with explaining(place):
+            if not isinstance(data, Mapping):
+                raise SerializationError(place, f"must be an object, not {brief(data)}")
+            self._data = dict(data)
         self.place = place
-        self._data = data
         self._seen: set[str] = set()
 
     def take(self, key: str, kind: Any) -> Any:
@@ -399,10 +415,10 @@ class Reader:
         if key not in self._data:
             raise SerializationError(self.place, f"lacks {key!r}")
         value = self._data[key]
-        if not isinstance(value, kind) or (
-            isinstance(value, bool) and kind not in {bool, object}
-        ):
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind not in {bool, object}) or _is_odd(value):
             raise SerializationError(f"{self.place}, {key!r}", f"must be {_kind_name(kind)}, not {brief(value)}")
+        if type(value) is int and not -(2**63) <= value < 2**63:
+            raise SerializationError(f"{self.place}, {key!r}", f"must fit into 64 bits, not {brief(value)}")
         return value
 
     def header(self, name: str, version: int) -> None:
@@ -437,13 +453,13 @@ class Reader:
                 self.place, f"unknown field {brief(extra[0])}; there are: {', '.join(sorted(self._seen))}"
             )
 
-    def explaining(self, key: str | None = None) -> _Explaining:
+    def explaining(self, key: str | None = None) -> explaining:
         """Turn whatever goes wrong in a ``with`` body into a SerializationError that names the place."""
-        return _Explaining(self.place if key is None else f"{self.place}, {key!r}")
+        return explaining(self.place if key is None else f"{self.place}, {key!r}")
 
 
-class _Explaining:
-    """Turns whatever goes wrong inside into a SerializationError that names the place."""
+class explaining:  # noqa: N801 - used as a function
+    """Turns whatever goes wrong in a ``with`` body into a SerializationError that names the place."""
 
     def __init__(self, place: str) -> None:
         self._place = place
@@ -453,7 +469,19 @@ class _Explaining:
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, Exception) and not isinstance(error, SerializationError):
-            raise SerializationError(self._place, f"{type(error).__name__}: {error}") from error
+            raise SerializationError(self._place, f"{type(error).__name__}: {_words(error)}") from error
+
+
+def _words(error: Exception) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - one that cannot word itself is still only an exception
+        return "(no message: its __str__ failed)"
+
+
+def _is_odd(value: Any) -> bool:
+    """Whether a value only passes for a string or a number: who made its class may have it do anything."""
+    return isinstance(value, str | int | float) and type(value) not in (str, int, float, bool)
 
 
 def _kind_name(kind: Any) -> str:
