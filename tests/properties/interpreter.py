@@ -32,15 +32,17 @@ class World(NamedTuple):
         nap: Lets so many milliseconds pass.
         look_again: Seconds after which to look whether a handler has paused the job that is waited for.
         patience: Seconds after which a job that nobody pauses should have ended by far.
+        haste: What delays before retries are divided by.
     """
 
     nap: Callable[[int], None]
     look_again: float
     patience: float
+    haste: float = 1.0
 
 
 SIMULATED = World(recordings.sleep, 0.05, 3600.0)
-REAL = World(recordings.give_way, 0.002, 20.0)
+REAL = World(recordings.give_way, 0.002, 20.0, haste=20.0)
 
 
 class Seat(NamedTuple):
@@ -107,7 +109,7 @@ class Interpreter:
         self.graph = program.graph
         self.world = world
         self.forecasts: dict[int, Forecast] = forecast(program)
-        self.recording: Recording = recordings.begin(world.nap)
+        self.recording: Recording = recordings.begin(world.nap, world.haste)
         self.observer = Observer()
         self.flows: list[Flow] = []
         self.seats: dict[int, Seat] = {}

@@ -289,7 +289,8 @@ def _forecast(program: Program, ops: list[Op], at: int) -> Forecast:
     first = walks[0]
     disturbed = bool(names & {"pause", "move"}) or any(op.name == "restart" for op in ops[at:])
     certain = "cancel" not in names and all(other == first for other in walks)
-    pauses = any(each.pauses for each in walks)
+    longest = [walk(program.graph, ops[at].job, entry, hops, policy, resumed=True) for policy in policies]
+    pauses = any(each.pauses for each in longest)
     deferring = any(each.deferred for each in walks)
     exact = certain and not first.stops and not (deferring and (pauses or disturbed))
     statuses = {"failed" if each.stops else "completed" for each in walks}

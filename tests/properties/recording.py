@@ -24,6 +24,7 @@ class Recording:
 
     Args:
         nap: Lets so many milliseconds pass.
+        haste: What delays before retries are divided by.
 
     Attributes:
         runs: Attempts in the order in which they began: routine, slot, token, attempt.
@@ -35,8 +36,9 @@ class Recording:
         broken: What was seen that must not be.
     """
 
-    def __init__(self, nap: Any) -> None:
+    def __init__(self, nap: Any, haste: float = 1.0) -> None:
         self.nap = nap
+        self.haste = haste
         self.attempts: dict[tuple[int, str, str], list[None]] = {}
         self.runs: list[tuple[int, str, str, int]] = []
         self.emits: list[tuple[int, str, str]] = []
@@ -78,10 +80,10 @@ current: Recording
 """The recording of the program under way."""
 
 
-def begin(nap: Any) -> Recording:
+def begin(nap: Any, haste: float = 1.0) -> Recording:
     """Start a new recording."""
     global current  # noqa: PLW0603 - routines that are made from a document find it by themselves
-    current = Recording(nap)
+    current = Recording(nap, haste)
     return current
 
 
@@ -161,7 +163,8 @@ def error_handler(policy: Policy | None) -> ErrorHandler | None:
     """The error handler that a policy describes."""
     if policy is None:
         return None
-    return ErrorHandler(policy.strategy, policy.retries, retry_delay=policy.delay_ms / 1000, retry_backoff=1.0)
+    delay = policy.delay_ms / 1000 / current.haste
+    return ErrorHandler(policy.strategy, policy.retries, retry_delay=delay, retry_backoff=1.0)
 
 
 def build(graph: Graph, **options: Any) -> Flow:

@@ -26,19 +26,16 @@ MOST_JOBS = 3
 
 policies = st.one_of(
     st.none(),
-    st.builds(
-        Policy,
-        st.sampled_from(["continue", "skip", "retry", "stop"]),
-        retries=st.integers(0, 2),
-        delay_ms=st.integers(0, 3),
-    ),
+    st.sampled_from(["continue", "skip", "stop"]).map(Policy),
+    st.builds(Policy, st.just("retry"), retries=st.integers(0, 2), delay_ms=st.sampled_from([0, 2, 20])),
+    st.builds(Policy, st.just("retry"), retries=st.integers(1, 2), delay_ms=st.sampled_from([2, 20])),
 )
-faults = st.builds(Fault, every=st.integers(1, 3), times=st.integers(1, 3), after=st.booleans())
+faults = st.builds(Fault, every=st.sampled_from([1, 1, 2, 3]), times=st.sampled_from([1, 1, 2, 3]), after=st.booleans())
 nodes = st.builds(
     Node,
     fanout=st.tuples(st.integers(0, 2), st.integers(0, 1)),
     policy=policies,
-    fault=st.one_of(st.none(), faults),
+    fault=st.one_of(st.none(), faults, faults),
     pauses=st.sampled_from([0, 0, 0, 0, 3, 2]),
     defers=st.sampled_from([0, 0, 0, 2]),
     nap_ms=st.integers(0, 3),
@@ -117,6 +114,13 @@ class FlowMachine(RuleBasedStateMachine):
     @rule(data=st.data(), how=st.sampled_from([(), ("resume",), ("file",), ("file", "resume")]))
     def move(self, data, how):
         self.ops.append(Op("move", self.job(data), how))
+
+    @rule(data=st.data(), milliseconds=st.integers(0, 15), name=st.sampled_from(["snapshot", "tick", "move"]))
+    def interrupt(self, data, milliseconds, name):
+        """Stop a job at some time in the middle, and let it go on."""
+        job = self.job(data)
+        meanwhile = Op(name, job, (milliseconds,))
+        self.ops += [Op("tick", args=(milliseconds,)), Op("pause", job), meanwhile, Op("resume", job)]
 
     @rule()
     def restart(self):
