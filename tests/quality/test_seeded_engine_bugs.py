@@ -6,7 +6,6 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from routilux import flow as flows
 from routilux.engine import accounting, control, core, dispatch, journal, limits, merging, policy
 from routilux.engine.accounting import HELD, Delayed
 from routilux.engine.activation import EPOCH
@@ -58,14 +57,14 @@ def bug_in(program):
 
 @bug
 def a_held_activation_is_dropped_on_resume(patch):
-    real = control.reopen_locked
+    real = control._reopen_locked
 
     def reopen(engine, account):
         if len(account.held) > 1:
             account.held.popitem()
         real(engine, account)
 
-    patch.setattr(control, "reopen_locked", reopen)
+    patch.setattr(control, "_reopen_locked", reopen)
 
 
 @bug
@@ -113,7 +112,7 @@ def a_failed_job_drops_without_a_record(patch):
     def drop(self, account, doomed):
         for ticket in doomed:
             account.dropping.pop(ticket, None)
-        self._after_end(account)
+        self.after_end(account)
 
     patch.setattr(Dispatcher, "_drop", drop)
 
@@ -132,12 +131,12 @@ def history_skips_what_is_not_plain(patch):
         def write(self, row):
             pass
 
-    def settle(self, item, status, error, began, name=None):
+    def settle(self, item, status, error, began):
         account = item[2]
         kept = account.journal
         if not item[3].plain:
             account.journal = Mute(kept)
-        real(self, item, status, error, began, name)
+        real(self, item, status, error, began)
         account.journal = kept
 
     real = Dispatcher.settle
@@ -236,34 +235,16 @@ def resume_overrules_cancel(patch):
 
 @bug
 def a_job_that_was_read_is_taken_up_by_everybody(patch):
-    real = flows.Flow._take_up
-
-    def take_up(self, job):
-        account, job._account = job._account, None
-        real(self, job)
-        if account is not None and account.over:
-            job._account = account
-
-    patch.setattr(flows.Flow, "_take_up", take_up)
-    patch.setattr(JobState, "_taking_up", property(lambda self: Open(), lambda self, lock: None), raising=False)
-
-
-class Open:
-    """A lock that is none."""
-
-    def __enter__(self):
+    def go_over_to(self, account):
+        self.status, self._account = "paused", account
         return True
 
-    def __exit__(self, *exc):
-        pass
+    patch.setattr(JobState, "go_over_to", go_over_to)
 
 
 @bug
 def deferred_events_are_emitted_and_kept(patch):
-    def take(self):
-        return list(self._deferred)
-
-    patch.setattr(JobState, "take_deferred_events", take)
+    patch.setattr(JobState, "forget_deferred_event", lambda self, event: None)
 
 
 @bug_in(
