@@ -96,7 +96,7 @@ def test_turns_come_in_the_order_of_the_queue():
     """With nothing to upset it, the activations of a slot have their turns first come, first served."""
 
     def program():
-        narrow = Narrow()
+        narrow = Narrow(is_async=True)
         with into(narrow, count=4, max_workers=1) as flow:
             wait(flow, flow.execute("entry"))
         assert [n for _, n in narrow.done] == [0, 1, 2, 3]
