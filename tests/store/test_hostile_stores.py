@@ -25,9 +25,17 @@ TABLES = {
     "jobs": "job_id flow_id status created updated emitted next_number time_left document",
     "activations": "job_id number routine slot attempt due merged data outcome ended duration_ns error",
     "gathered": "job_id routine slot data",
+    "lines": "job_id log number data",
 }
 JOBS = {"one": "running", "two": "running", "paused": "paused", "ended": "completed", "failed": "failed"}
 MADE = []
+
+
+class Image:
+    """A store's bytes, which are nothing to look at."""
+
+    def __init__(self, raw):
+        self.raw = raw
 
 
 class Canary(Routine):
@@ -101,7 +109,7 @@ def image():
             database.execute(f"CREATE TABLE {table} ({columns.replace(' ', ', ')})")
             database.execute(f"INSERT INTO {table} SELECT {columns.replace(' ', ', ')} FROM old")
             database.execute("DROP TABLE old")
-        return database.serialize()
+        return Image(database.serialize())
 
 
 ERRORS = (StoreError, SerializationError)
@@ -137,7 +145,7 @@ def ask_everything(store, hurt):
 
 def opened(image):
     store = JobStore(":memory:")
-    store._database.deserialize(image)
+    store._database.deserialize(image.raw)
     return store
 
 
@@ -164,7 +172,7 @@ HOSTILE_TEXTS = (
     "null",
     "[]",
     "{}",
-    "[" * 100_000,
+    "[" * 3000,
     '{"a": NaN}',
     '{"a": 1, "a": 2}',
     '{"a": 1e999}',
@@ -258,7 +266,7 @@ def content(tmp_path_factory):
     with JobStore(path) as store:
         for name, status in JOBS.items():
             put(store, name, status)
-    return path.read_bytes()
+    return Image(path.read_bytes())
 
 
 @settings(quick, max_examples=400)
@@ -269,7 +277,7 @@ def content(tmp_path_factory):
 )
 def test_any_byte_of_the_file_may_be_wrong(content, tmp_path, changes, length, read_only):
     """Overwritten or cut off anywhere, header included: it cannot be opened, or what is broken cannot be read."""
-    raw = bytearray(content)
+    raw = bytearray(content.raw)
     for at, byte in changes:
         # Half of them where they hurt the most.
         raw[at % (len(raw) if at % 2 else 200)] = byte

@@ -831,3 +831,58 @@ def test_concurrent_jobs_share_a_store_without_a_deadlock():
             assert [finish(flow, job) for job in jobs] == ["completed"] * 2
 
     explore(program, schedules=100).raise_if_failed()
+
+
+def test_outputs_and_log_are_recorded_a_line_at_a_time(store):
+    """What a job sends and notes is written once, whatever it has sent before, and the job itself not again."""
+    written = []
+
+    def chatty(n):
+        job = source.get_execution_context().job_state
+        source.send_output("progress", n=n)
+        job.append_to_shared_log({"n": n})
+        if n:
+            source.emit("next", n=n - 1)
+
+    flow = Flow("flow", store=store, history_limit=5)
+    source = step(chatty, "next")
+    flow.add_routine(source, "entry")
+    flow.connect("entry", "next", "entry", "trigger")
+    store._database.set_trace_callback(lambda statement: written.append(statement.split("(")[0]))
+    with flow:
+        job = flow.execute("entry", {"n": 19})
+    store._database.set_trace_callback(None)
+    assert sum(statement.startswith("INSERT INTO lines") for statement in written) == 40
+    assert sum(statement.startswith("UPDATE jobs SET status") for statement in written) <= 3
+    loaded = store.load(job.job_id)
+    assert [output["data"]["n"] for output in loaded.output_log] == [4, 3, 2, 1, 0]
+    assert loaded.output_log == job.output_log
+    assert [entry["n"] for entry in loaded.shared_log] == list(range(19, -1, -1))
+
+
+def test_lines_are_recovered_once(store, tmp_path):
+    """Those of what had ended on record; a job that was recovered goes on where they end."""
+    crash = Crash(store, tmp_path)
+
+    def flow_of(store, then):
+        flow = Flow("flow", store=store)
+
+        def tell(n):
+            source.send_output("progress", n=n)
+            if n == 3:
+                then()
+            if n < 5:
+                source.emit("next", n=n + 1)
+
+        source = step(tell, "next")
+        flow.add_routine(source, "entry")
+        flow.connect("entry", "next", "entry", "trigger")
+        return flow
+
+    with flow_of(store, crash) as flow:
+        flow.execute("entry", {"n": 1})
+    with JobStore(crash.path) as crashed:
+        with flow_of(crashed, lambda: None) as again:
+            (job,) = again.recover()
+        for each in (job, crashed.load(job.job_id)):
+            assert [output["data"]["n"] for output in each.output_log] == [1, 2, 3, 4, 5]
