@@ -101,6 +101,7 @@ class JobLedger(Ledger):
         self._lock = account.engine.runtime.lock()
         self._entries: dict[int, _Entry] = {}
         self._written = -1
+        self._lines = (0, 0)
 
     @property
     def in_use(self) -> bool:
@@ -126,6 +127,7 @@ class JobLedger(Ledger):
             for target, each in self._account.all_gathered().items()
         ]
         with self._lock, self._store.writing() as database:
+            rows.forget_lines(database, self._job.job_id)
             self._write_job(database, status, first=True)
             rows.write_outstanding(database, self._job.job_id, [each.row for each in entries.values()], gathered)
             self._entries.update(entries)
@@ -265,6 +267,7 @@ class JobLedger(Ledger):
             self._write_job(database)
         else:
             rows.write_progress(database, self._job, time_left(self._account), self._clock())
+            self._write_lines(database)
 
     def _write_beginnings(self, database: sqlite3.Connection, entries: Iterable[_Entry]) -> None:
         for entry in entries:
@@ -275,9 +278,16 @@ class JobLedger(Ledger):
         self._written = self._job.changes
         strategy = "sequential" if self._account.sequential else "concurrent"
         document = describe_brief(self._job, strategy, time_left(self._account))
-        rows.write_job(
-            database, self._job, document | {"status": status or document["status"]}, self._clock(), first=first
-        )
+        if status:
+            document["status"] = status
+        rows.write_job(database, self._job, document, self._clock(), first=first)
+        self._write_lines(database)
+
+    def _write_lines(self, database: sqlite3.Connection) -> None:
+        lines = self._job.lines_after(*self._lines)
+        if lines.outputs or lines.entries:
+            rows.write_lines(database, self._job, lines)
+            self._lines = (lines.sent, lines.noted)
 
     def _write_last(self, database: sqlite3.Connection) -> None:
         self._write_job(database)

@@ -209,6 +209,8 @@ def describe(job: JobState, kept: Kept) -> dict[str, Any]:
         **describe_brief(job, kept.strategy, kept.time_left),
         "next_number": kept.next_number,
         "events_emitted": job.events_emitted,
+        "shared_log": to_plain(job.get_shared_log(), f"{place}, shared_log"),
+        "output_log": to_plain(job.output_log, f"{place}, output_log"),
         "figures": {rid: {name: getattr(f, name) for name in COUNTS} for rid, f in job.figures().items()},
         "pending": [
             task_to_data(task, f"{place}, outstanding for routine {task.routine_id!r}") for task in kept.pending
@@ -226,7 +228,7 @@ def describe(job: JobState, kept: Kept) -> dict[str, Any]:
 
 
 def describe_brief(job: JobState, strategy: str, time_left: float | None) -> dict[str, Any]:
-    """What there is to a job beside its activations and what is counted of them."""
+    """What there is to a job beside its activations, what is counted of them, and what grows line by line."""
     place = f"job {job.job_id!r}"
     return {
         "format": FORMAT,
@@ -242,9 +244,7 @@ def describe_brief(job: JobState, strategy: str, time_left: float | None) -> dic
         "error": error_to_data(job.error),
         "routines": {rid: to_plain(note, f"{place}, routine {rid!r}") for rid, note in job.routine_notes().items()},
         "shared_data": to_plain(job.shared_snapshot(), f"{place}, shared_data"),
-        "shared_log": to_plain(job.get_shared_log(), f"{place}, shared_log"),
         "pause_points": to_plain(job.pause_points, f"{place}, pause_points"),
-        "output_log": to_plain(job.output_log, f"{place}, output_log"),
         "deferred_events": [
             {
                 "routine": event.routine_id,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from routilux import runtime as runtimes
@@ -97,6 +98,22 @@ class DeferredEvent(NamedTuple):
     data: dict[str, Any]
 
 
+class Lines(NamedTuple):
+    """What a job's routines have sent and noted lately.
+
+    Attributes:
+        sent: How many outputs there have been in all.
+        outputs: The latest of them.
+        noted: How many entries the shared log has in all.
+        entries: The latest of them.
+    """
+
+    sent: int
+    outputs: list[dict[str, Any]]
+    noted: int
+    entries: list[dict[str, Any]]
+
+
 class JobState:
     """What one job has done so far, and what handlers share within it.
 
@@ -145,11 +162,12 @@ class JobState:
         self._deferred: list[DeferredEvent] = []
         self._undeferred: list[DeferredEvent] = []
         self._outputs: deque[dict[str, Any]] = deque(maxlen=history_limit)
+        self._sent = 0
         self._output_handler: OutputHandler | None = None
         self._account: JobAccount | None = None
         self._kept: Kept | None = None
         self._emitted_before = 0
-        # Differs from what it was when anything has changed that a record of the job holds.
+        # Differs from what it was when anything has changed that a record of the job holds, but for lines.
         self.changes = 0
         self._entries = 1
 
@@ -262,7 +280,7 @@ class JobState:
         """Append to the log that all handlers of the job may read."""
         with self._lock:
             self.shared_log.append(entry)
-        self._touch()
+        self._touch_lines()
 
     def get_shared_log(self) -> list[dict[str, Any]]:
         """Copy the shared log."""
@@ -280,6 +298,13 @@ class JobState:
         with self._lock:
             return list(self._outputs)
 
+    def lines_after(self, outputs: int, entries: int) -> Lines:
+        """What has been sent since so many outputs, and noted since so many entries of the shared log; for a record."""
+        with self._lock:
+            fresh = min(self._sent - outputs, len(self._outputs))
+            latest = list(islice(reversed(self._outputs), fresh))[::-1]
+            return Lines(self._sent, latest, len(self.shared_log), self.shared_log[entries:])
+
     def set_output_handler(self, handler: OutputHandler | None) -> None:
         """Hand outputs to ``handler`` from now on; None: only keep them in `output_log`.
 
@@ -296,7 +321,8 @@ class JobState:
         entry = {"timestamp": timestamp, "routine_id": routine_id, "output_type": output_type, "data": dict(data)}
         with self._lock:
             self._outputs.append(entry)
-        self._touch()
+            self._sent += 1
+        self._touch_lines()
         handler = self._output_handler
         if handler is None:
             return
@@ -405,6 +431,7 @@ class JobState:
         self.shared_log = shared_log
         self.pause_points = pause_points
         self._outputs.extend(outputs)
+        self._sent = len(outputs)
         self._deferred = deferred
         for record in history:
             at_ns = self._clock_base + round((record.timestamp.timestamp() - self._wall_base) * 1e9)
@@ -534,6 +561,9 @@ class JobState:
 
     def _touch(self) -> None:
         self.changes += 1
+        self._touch_lines()
+
+    def _touch_lines(self) -> None:
         self._journal.touch(self._clock.monotonic_ns())
         account = self._account
         if account is not None and account.rested and account.ledger is not None:

@@ -194,6 +194,8 @@ class JobStore:
         gathered = [rows.gathered_row(job_id, each.routine_id, each.slot, each.data) for each in kept.gathered]
         with self.writing() as database:
             rows.write_job(database, job, document, now, first=True)
+            rows.forget_lines(database, job_id)
+            rows.write_lines(database, job, job.lines_after(0, 0))
             if job.status in FINAL:
                 rows.drop_outstanding(database, job_id, now)
             else:

@@ -37,6 +37,10 @@ CREATE TABLE gathered (
     job_id TEXT NOT NULL REFERENCES jobs ON DELETE CASCADE, routine TEXT NOT NULL, slot TEXT NOT NULL,
     data TEXT NOT NULL, PRIMARY KEY (job_id, routine, slot)
 ) WITHOUT ROWID;
+CREATE TABLE lines (
+    job_id TEXT NOT NULL REFERENCES jobs ON DELETE CASCADE, log TEXT NOT NULL, number INTEGER NOT NULL,
+    data TEXT NOT NULL, PRIMARY KEY (job_id, log, number)
+) WITHOUT ROWID;
 """
 
 

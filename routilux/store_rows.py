@@ -20,19 +20,24 @@ from routilux.serialization import to_plain
 if TYPE_CHECKING:
     import sqlite3
 
-    from routilux.job_state import JobState, PendingTask
+    from routilux.job_state import JobState, Lines, PendingTask
 
 __all__ = [
     "activation_row",
+    "drop_outstanding",
     "encoded",
+    "forget_lines",
     "gathered_row",
     "insert",
     "read_document",
     "write_end",
     "write_failure",
     "write_job",
+    "write_lines",
+    "write_merged",
     "write_outstanding",
     "write_progress",
+    "write_retry",
 ]
 
 CANCEL_REASON = "cancel_reason"
@@ -198,6 +203,29 @@ def write_job(
         )
 
 
+def write_lines(database: sqlite3.Connection, job: JobState, lines: Lines) -> None:
+    """Write what a job's routines have sent and noted since they were last, and forget what the job itself has."""
+    job_id = job.job_id
+    for log, count, fresh in (
+        ("output_log", lines.sent, lines.outputs),
+        ("shared_log", lines.noted, lines.entries),
+    ):
+        first = count - len(fresh) + 1
+        place = f"job {job_id!r}, {log}"
+        rows = [(job_id, log, first + at, encoded(line, place)) for at, line in enumerate(fresh)]
+        database.executemany("INSERT INTO lines VALUES (?, ?, ?, ?)", rows)
+    if lines.outputs and lines.sent > job.history_limit:
+        database.execute(
+            "DELETE FROM lines WHERE job_id = ? AND log = 'output_log' AND number <= ?",
+            (job_id, lines.sent - job.history_limit),
+        )
+
+
+def forget_lines(database: sqlite3.Connection, job_id: str) -> None:
+    """Forget what a job's routines have sent and noted, which will be written anew."""
+    database.execute("DELETE FROM lines WHERE job_id = ?", (job_id,))
+
+
 def write_progress(database: sqlite3.Connection, job: JobState, time_left: float | None, now: float) -> None:
     """Write what changes of a job's row with every activation.
 
@@ -269,6 +297,11 @@ def read_document(database: sqlite3.Connection, job_id: str) -> dict[str, Any]:
             "SELECT routine, slot, data FROM gathered WHERE job_id = ? ORDER BY routine, slot", (job_id,)
         )
     ]
+    for log in ("output_log", "shared_log"):
+        lines = database.execute(
+            "SELECT data FROM lines WHERE job_id = ? AND log = ? ORDER BY number", (job_id, log)
+        ).fetchall()
+        document[log] = [_parsed(data, f"{place}, {log}") for (data,) in lines]
     document["figures"] = _figures(database, job_id)
     document["history"] = _history(database, job_id, document.get("history_limit"), place)
     reason = document.pop(CANCEL_REASON, "")
