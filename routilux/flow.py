@@ -234,7 +234,7 @@ class Flow(Wiring):
 
     # Stopping for a while
 
-    def pause(self, job_state: JobState, reason: str = "", checkpoint: Any = None) -> bool:
+    def pause(self, job: JobState, reason: str = "", checkpoint: Any = None) -> bool:
         """Hold a job until it is resumed, and return when nothing of it runs.
 
         Whatever it has queued, delayed or emits from then on is in its ``pending_tasks``. Its time limit stands still.
@@ -242,7 +242,7 @@ class Flow(Wiring):
         is not made to wait.
 
         Args:
-            job_state: The job.
+            job: The job.
             reason: For people, in its ``pause_points`` and history.
             checkpoint: Anything worth keeping beside it; JSON, if the job is to be saved.
 
@@ -252,10 +252,10 @@ class Flow(Wiring):
         Raises:
             ValueError: The job is not one of this flow's.
         """
-        engine, account = self._account_of(job_state)
+        engine, account = self._account_of(job)
         return self._scheduler.enter(engine.pause, account, str(reason), checkpoint)
 
-    def resume(self, job_state: JobState) -> JobState:
+    def resume(self, job: JobState) -> JobState:
         """Let a paused job go on, or one that was loaded or recovered; one that runs is left alone.
 
         A sequential job runs to its end in the calling thread; a concurrent one goes on by itself. Deferred events are
@@ -270,15 +270,15 @@ class Flow(Wiring):
             FlowShutdownError: The flow was shut down.
             SerializationError: A loaded job has something outstanding for a routine or slot that this flow has not.
         """
-        if job_state.status in FINAL:
-            raise JobStatusError("resumed", job_state.job_id, job_state.status, "a paused job")
-        if job_state._account is None:
-            self._scheduler.enter(self._take_up, job_state)
-            if job_state._account is None:  # cancelled meanwhile
-                raise JobStatusError("resumed", job_state.job_id, job_state.status, "a paused job")
-        engine, account = self._account_of(job_state)
+        if job.status in FINAL:
+            raise JobStatusError("resumed", job.job_id, job.status, "a paused job")
+        if job._account is None:
+            self._scheduler.enter(self._take_up, job)
+            if job._account is None:  # cancelled meanwhile
+                raise JobStatusError("resumed", job.job_id, job.status, "a paused job")
+        engine, account = self._account_of(job)
         self._scheduler.enter(engine.resume, account)
-        return job_state
+        return job
 
     def _take_up(self, job: JobState) -> None:
         """Make a job that was loaded one of this flow's: paused, with all that it had outstanding."""
@@ -334,7 +334,7 @@ class Flow(Wiring):
             raise problems[0]
         return recovered
 
-    def cancel(self, job_state: JobState, reason: str = "") -> bool:
+    def cancel(self, job: JobState, reason: str = "") -> bool:
         """End a job: what it has queued is dropped and recorded, ``async`` handlers are cancelled; never waits.
 
         Plain handlers that run may end; the job's status is ``cancelled`` at once, and it is over when they have.
@@ -345,13 +345,13 @@ class Flow(Wiring):
         Raises:
             ValueError: The job is not one of this flow's.
         """
-        if job_state._account is None and job_state.flow_id == self.flow_id:
-            cancelled = job_state.cancel_unstarted(str(reason))
+        if job._account is None and job.flow_id == self.flow_id:
+            cancelled = job.cancel_unstarted(str(reason))
             if cancelled and self._store is not None:
-                self._store.put(job_state)
-            if cancelled or job_state._account is None:
+                self._store.put(job)
+            if cancelled or job._account is None:
                 return cancelled
-        engine, account = self._account_of(job_state)
+        engine, account = self._account_of(job)
         return self._scheduler.enter(engine.cancel, account, str(reason))
 
     def _account_of(self, job_state: JobState) -> tuple[Engine, JobAccount]:
