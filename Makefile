@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Processes that share the test suite.
 JOBS ?= auto
 
-.PHONY: help demo test lint format scenario bench bench-peers bench-short soak crash clean
+.PHONY: help demo test test-long lint format scenario bench bench-peers bench-short soak crash clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -22,7 +22,10 @@ demo: $(BIN)/.ready ## run the demo on real threads and in the simulator
 	@$(BIN)/python examples/concurrent_flow_demo.py
 
 test: $(BIN)/.ready ## run the test suite
-	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) -m "not long" $(ARGS)
+
+test-long: $(BIN)/.ready ## the tests that take minutes: bugs put into the engine, which must be found
+	@$(BIN)/python -m pytest -n $(JOBS) -m long $(ARGS)
 
 lint: $(BIN)/.ready ## ruff, and mypy in its strict mode on both packages
 	@$(BIN)/ruff check .

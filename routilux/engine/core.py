@@ -189,10 +189,10 @@ class Engine(Dispatcher):
         account = self._books(flow, job, setup)
         with self._lock:
             self._refuse_closed()
+            if setup.ledger is not None:
+                account.ledger = setup.ledger(account)
             self._live[job.job_id] = account
         job._account = account  # noqa: SLF001 - the two halves of a job
-        if setup.ledger is not None:
-            account.ledger = setup.ledger(account)
         self._tracker.job_started(job)
         return account
 

@@ -413,7 +413,7 @@ def run(item: Item) -> None:  # noqa: C901, PLR0912 - a fifth of what an activat
         account.journal.relieve()
     if point is not None:
         point("end")
-    del account.running[ticket]
+    account.running.pop(ticket, None)  # an interrupt may have cleared the books
     if account.watchers:
         account.notify()
     if point is not None:

@@ -16,6 +16,8 @@ from tests.properties.laws import LawError
 from tests.properties.model import Edge, Graph, Node, Op, Program
 from tests.properties.test_flow_machine import FlowMachine, check
 
+pytestmark = pytest.mark.long
+
 enough = settings(
     max_examples=400,
     stateful_step_count=12,
