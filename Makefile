@@ -24,7 +24,7 @@ demo: $(BIN)/.ready ## run the demo on real threads and in the simulator
 test: $(BIN)/.ready ## run the test suite
 	@$(BIN)/python -m pytest -n $(JOBS) -m "not long" $(ARGS)
 
-test-long: $(BIN)/.ready ## the tests that take minutes: bugs put into the engine, which must be found
+test-long: $(BIN)/.ready ## the tests that take minutes: the settled semantics, crashes, bugs that must be found
 	@$(BIN)/python -m pytest -n $(JOBS) -m long $(ARGS)
 
 lint: $(BIN)/.ready ## ruff, and mypy in its strict mode on both packages

@@ -183,9 +183,13 @@ def restore(flow: Flow, engine: Engine, job: JobState, kept: Kept, setup: Setup)
 
 def job_to_data(job: JobState) -> dict[str, Any]:
     """Describe a job; see `JobState.serialize`."""
-    account = job._account  # noqa: SLF001 - as its module does
-    if account is None:
-        return describe(job, job._kept or Kept())  # noqa: SLF001 - likewise
+    account, kept, status = job.standing()
+    while account is None:
+        document = describe(job, kept or Kept())
+        # Somebody may have cancelled or resumed it meanwhile, and half of the document would be from before that.
+        before, (account, kept, status) = (kept, status), job.standing()
+        if account is None and before == (kept, status):
+            return document
     with control.held_still(account.engine, account):
         return _describe_held(job, account)
 

@@ -480,6 +480,11 @@ class JobState:
             self._account = account
             return True
 
+    def standing(self) -> tuple[JobAccount | None, Kept | None, str]:
+        """Whose the job is, what it takes with it if it is nobody's, and its status, all at one moment."""
+        with self._lock:
+            return self._account, self._kept, self.status
+
     def go_back_from(self, account: JobAccount, status: str) -> None:
         """Be nobody's again, as it was before `go_over_to`. For the engine."""
         with self._lock:

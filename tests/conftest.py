@@ -14,6 +14,17 @@ settings.register_profile("default", deadline=None, suppress_health_check=[Healt
 settings.load_profile("default")
 
 
+EXPLORATIONS = ("semantics", "quality", "test_store_simulated.py")
+"""Thousands of schedules each: minutes in all."""
+
+
+def pytest_collection_modifyitems(items):
+    """Mark explorations as ``long``."""
+    for item in items:
+        if any(part in EXPLORATIONS for part in item.path.parts):
+            item.add_marker(pytest.mark.long)
+
+
 @pytest.fixture(autouse=True)
 def _simulation_is_over():
     """No test leaves a simulation under way."""

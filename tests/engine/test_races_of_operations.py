@@ -187,3 +187,21 @@ def test_pause_from_outside_waits_for_a_handler_that_pauses():
         flow.shutdown()
 
     explore(program, schedules=200).raise_if_failed()
+
+
+def test_a_job_that_nobody_runs_is_stored_as_it_was_before_a_cancel_or_after_it():
+    """What is outstanding stands in the document once: as outstanding, or as dropped."""
+
+    def program():
+        flow = fan(None, flow_id="f")
+        job = stopped_and_read(flow)
+        documents = []
+        at_once(lambda: documents.append(job.serialize()), lambda: flow.cancel(job))
+        (document,) = documents
+        dropped = [record for record in document["history"] if record["name"] == "dropped"]
+        outstanding = len(document["pending"])
+        assert (document["status"] == "cancelled") == (not outstanding)
+        assert bool(dropped) != bool(outstanding)
+        flow.shutdown()
+
+    explore(program, schedules=1000).raise_if_failed()

@@ -170,7 +170,7 @@ class CoroutineMachine(FlowMachine):
 
 
 TestFlowMachine = FlowMachine.TestCase
-TestFlowMachine.settings = settings(max_examples=300 * EFFORT, stateful_step_count=12)
+TestFlowMachine.settings = settings(max_examples=120 * EFFORT, stateful_step_count=12)
 
 TestCoroutineMachine = CoroutineMachine.TestCase
 TestCoroutineMachine.settings = settings(max_examples=100 * EFFORT, stateful_step_count=12)

@@ -16,8 +16,6 @@ from tests.properties.laws import LawError
 from tests.properties.model import Edge, Graph, Node, Op, Program
 from tests.properties.test_flow_machine import FlowMachine, check
 
-pytestmark = pytest.mark.long
-
 enough = settings(
     max_examples=400,
     stateful_step_count=12,
@@ -233,15 +231,6 @@ def resume_overrules_cancel(patch):
 
     real_resume = core.Engine.resume
     patch.setattr(core.Engine, "resume", resume)
-
-
-@bug
-def a_job_that_was_read_is_taken_up_by_everybody(patch):
-    def go_over_to(self, account):
-        self.status, self._account = "paused", account
-        return True
-
-    patch.setattr(JobState, "go_over_to", go_over_to)
 
 
 @bug
