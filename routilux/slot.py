@@ -26,8 +26,8 @@ class Slot:
         merge_strategy: ``"override"`` (each event alone), ``"append"`` (values gathered in lists by key) or a
             function ``(old, new) -> merged``. What it gathers is kept per job.
         max_concurrency: How many of the slot's activations run at a time in one flow, over all its jobs; None: as many
-            as there are workers. Those whose turn has not come wait without a worker; a sequential job goes on with what
-            it has queued behind them.
+            as there are workers. Those whose turn has not come wait without a worker; a sequential job goes on with
+            what it has queued behind them.
 
     Attributes:
         bound: Calls the handler with what it asks for of a dictionary.
