@@ -133,9 +133,9 @@ class JobStore:
                     "SELECT job_id, flow_id, status, created, updated,"
                     " (SELECT count(*) FROM activations a WHERE a.job_id = j.job_id AND outcome IS NULL),"
                     " (SELECT count(*) FROM activations a WHERE a.job_id = j.job_id AND outcome IS NOT NULL)"
-                    " FROM jobs j WHERE (?1 IS NULL OR flow_id = ?1) AND NOT (?2 AND status IN (?3, ?4, ?5))"
+                    " FROM jobs j WHERE (? IS NULL OR flow_id = ?) AND NOT (? AND status IN (?, ?, ?))"
                     " ORDER BY created, job_id",
-                    (flow_id, unfinished, *FINAL),
+                    (flow_id, flow_id, unfinished, *FINAL),
                 ).fetchall()
             finally:
                 database.text_factory = str
