@@ -131,7 +131,7 @@ def _look_into(address: str, path: str, timeout: float) -> sqlite3.Connection:
 def _opening(path: str) -> Iterator[None]:
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeError) as error:  # the latter from words that SQLite quotes out of a broken file
         raise StoreError(f"job store {path!r} cannot be opened: {error}") from error
 
 
