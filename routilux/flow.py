@@ -357,7 +357,8 @@ class Flow(Wiring):
     def _account_of(self, job_state: JobState) -> tuple[Engine, JobAccount]:
         account = job_state._account
         if account is None or job_state.flow_id != self.flow_id:
-            raise ValueError(f"{job_state!r} is not a job of flow {self.flow_id!r}")
+            hint = "; no flow runs it yet: resume() it first" if job_state.flow_id == self.flow_id else ""
+            raise ValueError(f"{job_state!r} is not a job of flow {self.flow_id!r}{hint}")
         return cast("Engine", account.engine), account
 
     def _current_engine(self) -> Engine:

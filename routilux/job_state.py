@@ -6,13 +6,14 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from routilux import runtime as runtimes
 from routilux.abc import Runtime
 from routilux.engine.figures import Figures
 from routilux.engine.journal import End, Journal, Note, counted
 from routilux.exceptions import JobStatusError
+from routilux.job_records import FINAL, DeferredEvent, ExecutionRecord, Lines, PendingTask
 from routilux.output_handler import OutputHandler
 
 if TYPE_CHECKING:
@@ -26,35 +27,11 @@ if TYPE_CHECKING:
 
 __all__ = ["FINAL", "DeferredEvent", "ExecutionRecord", "JobState", "PendingTask"]
 
-FINAL = ("completed", "failed", "cancelled")
-"""The statuses that never change."""
-
 
 def _moment(seconds: float) -> datetime:
     from datetime import UTC, datetime  # noqa: PLC0415 - a tenth of what importing routilux costs
 
     return datetime.fromtimestamp(seconds, UTC)
-
-
-class ExecutionRecord(NamedTuple):
-    """One line of a job's history.
-
-    Attributes:
-        routine_id: Whose doing it was.
-        event_name: The event emitted; for ``kind == "activation"`` what became of the activation: ``completed``,
-            ``failed``, ``error_continued``, ``skipped``, ``retry``, ``dropped`` (it never ran), ``late`` (it ended
-            after the job's deadline) or ``cancelled``; for ``kind == "job"``: ``paused``, ``resumed``, ``cancelled``.
-        data: What the event carried; for an activation ``slot``, ``attempt``, ``duration`` (seconds) and, after an
-            error, ``error``; for a job ``reason``, if one was given.
-        timestamp: When, on the wall clock, in UTC.
-        kind: ``"event"``, ``"activation"`` or ``"job"``.
-    """
-
-    routine_id: str
-    event_name: str
-    data: dict[str, Any]
-    timestamp: datetime
-    kind: str = "event"
 
 
 class _either:  # noqa: N801 - used as a decorator
@@ -66,52 +43,6 @@ class _either:  # noqa: N801 - used as a decorator
 
     def __get__(self, instance: JobState | None, owner: type[JobState]) -> Callable[[Any], JobState]:
         return partial(self._function, owner() if instance is None else instance)
-
-
-class PendingTask(NamedTuple):
-    """An activation that a job still has to run.
-
-    Attributes:
-        routine_id: Where it goes.
-        slot: To which slot.
-        data: What its handler gets; for a slot that merges, what is still to be merged unless ``merged``.
-        attempt: 1 for the first try.
-        merged: ``data`` is what the slot has gathered, this activation's part included.
-        due: When it may be tried again, in seconds since 1970; None for one that waits only for its turn.
-        number: Counts the job's activations from 1.
-    """
-
-    routine_id: str
-    slot: str
-    data: dict[str, Any]
-    attempt: int = 1
-    merged: bool = False
-    due: float | None = None
-    number: int = 0
-
-
-class DeferredEvent(NamedTuple):
-    """An event that will be emitted when its job is resumed."""
-
-    routine_id: str
-    event_name: str
-    data: dict[str, Any]
-
-
-class Lines(NamedTuple):
-    """What a job's routines have sent and noted lately.
-
-    Attributes:
-        sent: How many outputs there have been in all.
-        outputs: The latest of them.
-        noted: How many entries the shared log has in all.
-        entries: The latest of them.
-    """
-
-    sent: int
-    outputs: list[dict[str, Any]]
-    noted: int
-    entries: list[dict[str, Any]]
 
 
 class JobState:

@@ -20,7 +20,8 @@ from routilux.serialization import to_plain
 if TYPE_CHECKING:
     import sqlite3
 
-    from routilux.job_state import JobState, Lines, PendingTask
+    from routilux.job_records import Lines, PendingTask
+    from routilux.job_state import JobState
 
 __all__ = [
     "activation_row",

@@ -473,3 +473,12 @@ def test_every_emit_arrives_once_in_any_schedule(workers):
         assert sorted(got) == sorted(root + path for root in "xy" for path in ("", "l", "r", "ll", "lr", "rl", "rr"))
 
     explore(program, schedules=200).raise_if_failed()
+
+
+def test_a_job_that_was_read_and_not_resumed_says_so():
+    """Nobody runs it, so there is nothing to wait for or to pause: the error says what to do first."""
+    flow = Flow("one")
+    flow.add_routine(step(None), "entry")
+    for call in (flow.pause, lambda job: JobState.wait_for_completion(flow, job)):
+        with pytest.raises(ValueError, match=r"resume\(\) it first"):
+            call(JobState("one"))
