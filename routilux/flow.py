@@ -10,20 +10,19 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from routilux.abc import Runtime, Scheduler
 from routilux.checks import check_count, check_seconds, check_strategy
-from routilux.engine.core import Engine, Setup
-from routilux.engine.waiting import Progress
 from routilux.error_handler import ErrorHandler
 from routilux.exceptions import JobStatusError, RoutiluxError, SerializationError, StoreError
 from routilux.execution_tracker import ExecutionTracker
 from routilux.job_state import FINAL, JobState
 from routilux.output_handler import OutputHandler
 from routilux.routine import check_error_handler
-from routilux.schedulers.thread_pool import ThreadPoolScheduler
 from routilux.wiring import Wiring
 
 if TYPE_CHECKING:
     from routilux.engine.accounting import JobAccount
+    from routilux.engine.core import Engine, Setup
     from routilux.engine.dispatch import Dispatcher
+    from routilux.engine.waiting import Progress
     from routilux.log import ExecutionLog, Target
     from routilux.store import JobStore
     from routilux.validation import Finding
@@ -79,7 +78,7 @@ class Flow(Wiring):
         self.execution_timeout = check_seconds("execution_timeout", execution_timeout)
         if scheduler is not None and not isinstance(scheduler, Scheduler):
             raise TypeError(f"scheduler must be a routilux.abc.Scheduler, not {scheduler!r}")
-        self._scheduler = scheduler or ThreadPoolScheduler()
+        self._scheduler = scheduler or _thread_pool()
         if not isinstance(flow_id, str | None):
             raise TypeError(f"flow_id must be a string or None, not {flow_id!r}")
         if store is not None and not flow_id:
@@ -226,6 +225,8 @@ class Flow(Wiring):
         return job
 
     def _setup(self, strategy: str, timeout: float | None) -> Setup:
+        from routilux.engine.core import Setup  # noqa: PLC0415 - the engine comes with the first job
+
         workers = self._configured_workers if strategy == "concurrent" else None
         ledger = None if self._store is None else self._store.ledger
         log = self._scheduler.runtime.execution_log if self._log is None else self._log
@@ -367,6 +368,8 @@ class Flow(Wiring):
         engine = self._engine
         if engine is not None and engine.runtime is runtime:
             return engine
+        from routilux.engine.core import Engine  # noqa: PLC0415 - it comes with the first job, not with the import
+
         fresh = Engine(
             self.flow_id, self._graph, self._scheduler, runtime, self.execution_tracker, bound=self._max_pending
         )
@@ -519,6 +522,12 @@ class Flow(Wiring):
             f"<Flow {self.flow_id!r}: {len(self._graph.nodes)} routines, "
             f"{len(self._connections)} connections, {self._strategy}>"
         )
+
+
+def _thread_pool() -> Scheduler:
+    from routilux.schedulers.thread_pool import ThreadPoolScheduler  # noqa: PLC0415 - part of the engine, see above
+
+    return ThreadPoolScheduler()
 
 
 def _log(log: Any) -> tuple[ExecutionLog | Literal[False] | None, bool]:
