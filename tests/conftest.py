@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["pytester"]
+
+# A shell that runs the suite in the background has it ignore Ctrl-C, and so would the processes that tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Shared machines stall now and then; a slow example is not a failure.
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
