@@ -149,7 +149,7 @@ class Campaign:
         self._program = program
         self._limits = limits or Limits()
         self._epoch_ns = epoch_ns
-        self._world = World()
+        self._world = World(program)
         self._carriers: Carriers
 
     @contextmanager

@@ -16,6 +16,8 @@ from zlib import crc32
 
 import pytest
 
+from routilux_sim.world import ready
+
 if TYPE_CHECKING:
     from routilux_sim.execution import Execution
 
@@ -49,6 +51,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DIR",
         help="write each simulated test's execution log here, and a replay file if it fails",
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Make ready what conftest files and test modules are about to capture: locks, and functions that tell time."""
+    early_config.add_cleanup(ready.prepare())
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -34,6 +34,9 @@ PATIENCE = 100
 """How many times a task may carry on after having been killed before it is given up."""
 
 
+_numbers = itertools.count(1)
+
+
 def wall_seconds(nanoseconds: int) -> float:
     """Nanoseconds since 1970 in seconds, to the nearest float; a plain quotient would round twice."""
     whole, rest = divmod(nanoseconds, 1_000_000_000)
@@ -71,6 +74,8 @@ class Kernel:
         keep_enabled: Note with each choice which tasks could have run.
 
     Attributes:
+        number: Tells the executions of a process apart. What lives longer than an execution keeps this, and not the
+            kernel, which would keep the execution's tasks alive.
         now: Virtual nanoseconds since the beginning.
         current: The task that runs; None while the kernel itself does.
         ready: Tasks that could run, besides the current one, longest-waiting first.
@@ -94,6 +99,7 @@ class Kernel:
         log: Callable[[str, dict[str, Any]], None] | None = None,
         keep_enabled: bool = False,
     ) -> None:
+        self.number = next(_numbers)
         self.now = 0
         self.epoch_ns = epoch_ns
         self.current: Task | None = None

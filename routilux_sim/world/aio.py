@@ -25,7 +25,7 @@ from weakref import WeakKeyDictionary
 from routilux_sim.kernel.core import Kernel, here
 from routilux_sim.kernel.errors import SimulationError, TaskKilled, TaskStuckError
 from routilux_sim.world.escapes import NO_IO, guard
-from routilux_sim.world.sync import Waitable
+from routilux_sim.world.sync import Waitable, site_of_caller
 from routilux_sim.world.thread_state import Keeper
 
 __all__ = ["EventLoop", "replacements"]
@@ -44,7 +44,7 @@ class _Selector(Waitable):
     __slots__ = ("_called", "_kernel", "_loop")
 
     def __init__(self, kernel: Kernel, loop: EventLoop) -> None:
-        super().__init__()
+        super().__init__(site_of_caller())
         self._kernel = kernel
         self._loop = loop
         self._called = False

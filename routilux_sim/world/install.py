@@ -9,12 +9,10 @@ from __future__ import annotations
 import asyncio.events
 import concurrent.futures.thread
 import itertools
-import os
-import queue
 import random
 import signal
 import threading
-import time
+import uuid
 from _thread import get_ident
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,92 +21,85 @@ from typing import Any
 from routilux import runtime as runtimes
 from routilux.abc import Runtime
 from routilux_sim.kernel.core import Kernel, here
-from routilux_sim.world import aio, chance, clock, escapes, queues, sync, thread_state, threads
+from routilux_sim.kernel.task import DONE
+from routilux_sim.world import (
+    aio,
+    chance,
+    clock,
+    conditions,
+    dates,
+    escapes,
+    imports,
+    locals,  # noqa: A004 - as threading calls it
+    queues,
+    ready,
+    sync,
+    thread_state,
+    threads,
+)
+from routilux_sim.world.captured import Captured
 
 __all__ = ["SavedState", "World"]
 
-# Any: what is touched there is private, and its types are not told. Imported here and not when a program first uses an
-# executor, so that the locks which the module makes for itself are real ones.
+# Any: what is touched there is private, and its types are not told.
 pools: Any = concurrent.futures.thread
 futures: Any = concurrent.futures._base
 
-
-def _replacement(simulated: type, original: Any) -> Any:
-    """What makes simulated objects in a simulation and real ones elsewhere: a class if the original is one."""
-    if isinstance(original, type):
-        return _switching_class(simulated, original)
-
-    def make(*args: Any, **kwargs: Any) -> Any:
-        return (original if here() is None else simulated)(*args, **kwargs)
-
-    make.__name__ = make.__qualname__ = original.__name__
-    make.__doc__ = original.__doc__
-    return make
+_ABSENT = object()
+Row = tuple[Any, str, Any, Any]
+"""Owner, name, what CPython has there, and what is put there."""
 
 
-def _switching_class(simulated: type, original: type) -> type:
-    """May also be derived from, and asked whether something is one of its instances."""
-
-    class Kind(type):
-        def __instancecheck__(cls, instance: object) -> bool:
-            return isinstance(instance, simulated | original) if cls is Switch else super().__instancecheck__(instance)
-
-    class Switch(simulated, metaclass=Kind):  # type: ignore[misc]
-        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-            if cls is Switch:
-                return (original if _stays_real(simulated, args, kwargs) else simulated)(*args, **kwargs)
-            # object.__new__ takes no arguments; whoever has one of its own may.
-            if "__new__" in vars(simulated):
-                return simulated.__new__(cls, *args, **kwargs)
-            return super().__new__(cls)
-
-    Switch.__name__ = Switch.__qualname__ = original.__name__
-    Switch.__module__ = original.__module__
-    Switch.__doc__ = original.__doc__
-    return Switch
-
-
-def _stays_real(simulated: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    if here() is None:
-        return True
-    # CPython's Condition works over any lock, on the simulated locks that it makes for its waiters.
-    lock = args[0] if args else kwargs.get("lock")
-    return simulated is sync.Condition and lock is not None and not isinstance(lock, sync.Mutex)
-
-
-def _replacements() -> list[tuple[Any, str, Any]]:
+def _static_rows() -> list[Row]:
     rows: list[tuple[Any, str, Any]] = []
-    rows += [(time, name, function) for name, function in clock.REPLACEMENTS.items()]
     rows += [(threading.Thread, name, function) for name, function in threads.THREAD_REPLACEMENTS.items()]
-    rows += [(threading, name, function) for name, function in threads.MODULE_REPLACEMENTS.items()]
-    rows += [(queue.Queue, name, function) for name, function in queues.METHOD_REPLACEMENTS.items()]
+    rows += threads.module_replacements()
+    rows += conditions.REPLACEMENTS
     rows += [(futures.Future, name, function) for name, function in chance.FUTURE_REPLACEMENTS.items()]
     rows += [(futures._AcquireFutures, "__init__", chance.acquire_futures)]
-    rows += [(os, "urandom", chance.urandom), (random, "_urandom", chance.urandom)]
+    rows += chance.replacements()
+    rows += imports.REPLACEMENTS
     rows += aio.replacements()
     rows += escapes.replacements()
-    rows += [
-        (threading, "_allocate_lock", _replacement(sync.Lock, threading.Lock)),
-        (queue, "SimpleQueue", _replacement(queues.SimpleQueue, queue.SimpleQueue)),
-        (threading, "local", _replacement(threads.Local, threading.local)),
-    ]
-    rows += [
-        (threading, kind.__name__, _replacement(kind, getattr(threading, kind.__name__)))
-        for kind in (sync.Lock, sync.RLock, sync.Condition, sync.Event, sync.Semaphore, sync.BoundedSemaphore)
-    ]
-    return rows
+    return [(owner, name, vars(owner).get(name, _ABSENT), replacement) for owner, name, replacement in rows]
 
 
-_ROWS = _replacements()
-_ABSENT = object()
+_STATIC: list[Row] = [*ready.ROWS, *_static_rows()]
+
+
+def _rows() -> list[Row]:
+    """What to replace; classes that programs have derived from CPython's may have come since."""
+    derived = [*locals.replacements(), *queues.replacements(), *dates.replacements()]
+    return _STATIC + [(owner, name, vars(owner).get(name, _ABSENT), value) for owner, name, value in derived]
+
+
+def _capturable(rows: list[Row]) -> list[tuple[Any, Any]]:
+    """What others may have references to: methods are reached through their classes, which stay what they are."""
+    return [
+        (original, replacement)
+        for owner, _, original, replacement in rows
+        if not isinstance(owner, type) and callable(original) and callable(replacement)
+    ]
+
+
+_captured = Captured(
+    {
+        ready.ReadyLock.real_type: ready.ReadyLock.over,
+        ready.ReadyRLock.real_type: ready.ReadyRLock.over,
+        ready.SimpleQueue.__mro__[1]: queues.Stand,
+        ready.local.__mro__[1]: locals.Stand,
+    }
+)
 
 
 class World:
     """The simulated world of one campaign: installed once, entered by one execution after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, program: object = None) -> None:
+        self._program = program
         self._runtime: Runtime | None = None
         self._usual_excepthook: Any = threading.excepthook
+        self._pools = _Executors()
 
     @contextmanager
     def installed(self) -> Iterator[None]:
@@ -118,27 +109,38 @@ class World:
             RuntimeError: Another simulation is under way; or this thread is itself simulated.
         """
         self._claim()
-        kept = [(owner, name, owner.__dict__.get(name, _ABSENT)) for owner, name, _ in _ROWS]
+        kept: list[tuple[Any, str, Any]] = []
         self._usual_excepthook = threading.excepthook
         previous = runtimes.set_ambient(self._ambient)
         state = random.getstate()
-        self._pools = _Executors()
         try:
-            for owner, name, replacement in _ROWS:
-                setattr(owner, name, replacement)
+            rows = _rows()
+            prepared = threading.Lock is ready.ReadyLock
+            _captured.find(_capturable(rows), self._program, prepared)
+            self._put(rows, kept)
+            _captured.apply()
+            ready.switch_on(here, _SIMULATED, _TWINS)
             self._pools.install()
             with _interruptible():
                 yield
         finally:
             self._pools.restore()
-            for owner, name, original in kept:
+            ready.switch_off()
+            _captured.undo()
+            for owner, name, original in reversed(kept):
                 if original is _ABSENT:
                     delattr(owner, name)
                 else:
                     setattr(owner, name, original)
             random.setstate(state)
             runtimes.set_ambient(previous)
+            _captured.remember()
             _claimed.clear()
+
+    def _put(self, rows: list[Row], kept: list[tuple[Any, str, Any]]) -> None:
+        for owner, name, _, replacement in rows:
+            kept.append((owner, name, vars(owner).get(name, _ABSENT)))
+            setattr(owner, name, replacement)
 
     def _claim(self) -> None:
         mine = get_ident()
@@ -175,6 +177,7 @@ class World:
         policy = asyncio.events._event_loop_policy  # type: ignore[attr-defined]
         outside = thread_state.take()
         random.seed(seed)
+        uuid._last_timestamp = None  # type: ignore[attr-defined] # kept from one identifier to the next
         threading._counter = itertools.count(1).__next__  # type: ignore[attr-defined]
         self._pools.count_from(0)
         try:
@@ -243,18 +246,15 @@ _claimed: dict[str, int] = {}
 class _Executors:
     """``concurrent.futures.thread``: what of it is the module's and not an executor's.
 
-    Its lock is taken around starting threads, so it must be a simulated one; executors are numbered for their threads'
-    names; and at the end of a program it shuts all executors down.
+    Executors are numbered for their threads' names, and at the end of a program it shuts all of them down.
     """
 
     def __init__(self) -> None:
-        self._lock = pools._global_shutdown_lock
         self._counter = pools.ThreadPoolExecutor._counter
         self._known: set[Any] = set()
 
     def install(self) -> None:
         self._known = set(pools._threads_queues)
-        pools._global_shutdown_lock = _SwitchingLock(self._lock)
 
     def count_from(self, number: int) -> None:
         pools.ThreadPoolExecutor._counter = itertools.count(number).__next__
@@ -264,7 +264,7 @@ class _Executors:
         ours = [
             (thread, items)
             for thread, items in list(pools._threads_queues.items())
-            if "_sim_task" in thread.__dict__ and thread.is_alive()
+            if "_sim_task" in thread.__dict__ and thread._sim_task.state is not DONE
         ]
         pools._shutdown = True
         try:
@@ -276,32 +276,15 @@ class _Executors:
             pools._shutdown = False
 
     def restore(self) -> None:
-        pools._global_shutdown_lock = self._lock
         pools.ThreadPoolExecutor._counter = self._counter
         for thread in set(pools._threads_queues) - self._known:
             if "_sim_task" in thread.__dict__:
                 del pools._threads_queues[thread]
 
 
-class _SwitchingLock:
-    """A lock that is a simulated one in each execution, and the real one elsewhere."""
-
-    def __init__(self, real: Any) -> None:
-        self._real = real
-        self._kernel: Kernel | None = None
-        self._simulated = sync.Lock()
-
-    def _lock(self) -> Any:
-        kernel = here()
-        if kernel is None:
-            return self._real
-        if kernel is not self._kernel:
-            self._kernel = kernel
-            self._simulated = sync.Lock()
-        return self._simulated
-
-    def __enter__(self) -> bool:
-        return bool(self._lock().acquire())
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._lock().release()
+_SIMULATED: dict[Any, Any] = {
+    ready.ReadyLock: sync.Lock,
+    ready.ReadyRLock: sync.RLock,
+    **clock.SIMULATED,
+}
+_TWINS: dict[type, Any] = {ready.ReadyLock: sync.lock_twin, ready.ReadyRLock: sync.rlock_twin}

@@ -1,20 +1,23 @@
 """Simulated queues: each put and get is one operation.
 
 ``queue.Queue`` and its subclasses, wherever they were defined, keep their ``_init``, ``_put``, ``_get`` and ``_qsize``;
-only the waiting around them is replaced. `SimpleQueue` is written in C, so it is replaced whole.
+only the waiting around them is replaced. ``SimpleQueue`` is written in C: a class derived from it takes its place, and
+stands for the objects that were there before.
 """
 
 from __future__ import annotations
 
 import queue as real
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from routilux_sim.kernel.core import Kernel, here
-from routilux_sim.world.sync import Condition, Lock, Waitable, deadline_after
+from routilux_sim.world.captured import is_mutable
+from routilux_sim.world.conditions import Side, side_of
+from routilux_sim.world.ready import SimpleQueue
+from routilux_sim.world.sync import Lock, Mutex, deadline_after, mutex_of, refuse, site_of_caller
 
-__all__ = ["METHOD_REPLACEMENTS", "SimpleQueue"]
+__all__ = ["Stand", "replacements"]
 
 _ShutDown: type[Exception] = getattr(real, "ShutDown", real.Empty)
 
@@ -22,37 +25,35 @@ _ShutDown: type[Exception] = getattr(real, "ShutDown", real.Empty)
 class _Sides:
     """Where callers of one queue wait, in one execution.
 
-    A queue made in the simulation waits in its own conditions, ``not_empty``, ``not_full`` and ``all_tasks_done``, so
-    that programs may wait and notify there too, and holding its ``mutex`` keeps operations out. One made before has
-    real conditions: it gets simulated ones beside them.
+    That is in its own conditions, ``not_empty``, ``not_full`` and ``all_tasks_done``, so that programs may wait and
+    notify there too; and holding its ``mutex`` keeps operations out.
     """
 
-    __slots__ = ("done", "getters", "kernel", "mutex", "putters")
+    __slots__ = ("done", "execution", "getters", "mutex", "putters")
 
     def __init__(self, kernel: Kernel, queue: Any) -> None:
-        self.kernel = kernel
-        simulated = isinstance(queue.mutex, Lock)
-        self.mutex: Lock = queue.mutex if simulated else Lock()
-        self.getters: Condition = queue.not_empty if simulated else Condition(self.mutex)
-        self.putters: Condition = queue.not_full if simulated else Condition(self.mutex)
-        self.done: Condition = queue.all_tasks_done if simulated else Condition(self.mutex)
+        self.execution = kernel.number
+        self.mutex: Mutex = mutex_of(kernel, queue.mutex) or Lock()
+        self.getters: Side = side_of(kernel, queue.not_empty, "Condition")
+        self.putters: Side = side_of(kernel, queue.not_full, "Condition")
+        self.done: Side = side_of(kernel, queue.all_tasks_done, "Condition")
 
-    def enter(self, op: str, side: Condition) -> None:
+    def enter(self, kernel: Kernel, op: str, side: Side) -> None:
         """The operation's scheduling point; then wait while somebody holds the mutex."""
-        self.kernel.point(op, side)
-        self.mutex.stand_clear(self.kernel)
+        kernel.point(op, side)
+        self.mutex.stand_clear(kernel)
 
-    def wait(self, op: str, side: Condition, deadline: int | None) -> bool:
+    def wait(self, kernel: Kernel, op: str, side: Side, deadline: int | None) -> bool:
         """Wait on one side; False when the deadline came first."""
-        woken = side._wait(self.kernel, op, deadline)
+        woken = side._wait(kernel, op, deadline)
         # A program's own notify passes the waiter on to the mutex, which this operation does not take.
-        self.mutex.stand_clear(self.kernel)
+        self.mutex.stand_clear(kernel)
         return woken
 
 
 def _sides(kernel: Kernel, queue: Any) -> _Sides:
     kept: _Sides | None = queue.__dict__.get("_sim_sides")
-    if kept is None or kept.kernel is not kernel:
+    if kept is None or kept.execution != kernel.number:
         kept = queue.__dict__["_sim_sides"] = _Sides(kernel, queue)
     return kept
 
@@ -63,7 +64,7 @@ def _is_shut(queue: Any) -> bool:
 
 def _put(kernel: Kernel, self: Any, item: Any, block: bool = True, timeout: float | None = None) -> None:
     sides = _sides(kernel, self)
-    sides.enter("put", sides.putters)
+    sides.enter(kernel, "put", sides.putters)
     if _is_shut(self):
         raise _ShutDown
     if self.maxsize > 0:
@@ -71,7 +72,7 @@ def _put(kernel: Kernel, self: Any, item: Any, block: bool = True, timeout: floa
             raise ValueError("'timeout' must be a non-negative number")
         deadline = deadline_after(kernel, timeout)
         while self._qsize() >= self.maxsize:
-            if not block or not sides.wait("put", sides.putters, deadline):
+            if not block or not sides.wait(kernel, "put", sides.putters, deadline):
                 raise real.Full
             if _is_shut(self):
                 raise _ShutDown
@@ -82,14 +83,14 @@ def _put(kernel: Kernel, self: Any, item: Any, block: bool = True, timeout: floa
 
 def _get(kernel: Kernel, self: Any, block: bool = True, timeout: float | None = None) -> Any:
     sides = _sides(kernel, self)
-    sides.enter("get", sides.getters)
+    sides.enter(kernel, "get", sides.getters)
     if _is_shut(self) and not self._qsize():
         raise _ShutDown
     if block and timeout is not None and timeout < 0:
         raise ValueError("'timeout' must be a non-negative number")
     deadline = deadline_after(kernel, timeout)
     while not self._qsize():
-        if not block or not sides.wait("get", sides.getters, deadline):
+        if not block or not sides.wait(kernel, "get", sides.getters, deadline):
             raise real.Empty
         if _is_shut(self) and not self._qsize():
             raise _ShutDown
@@ -100,7 +101,7 @@ def _get(kernel: Kernel, self: Any, block: bool = True, timeout: float | None = 
 
 def _task_done(kernel: Kernel, self: Any) -> None:
     sides = _sides(kernel, self)
-    sides.enter("task_done", sides.done)
+    sides.enter(kernel, "task_done", sides.done)
     unfinished = self.unfinished_tasks - 1
     if unfinished < 0:
         raise ValueError("task_done() called too many times")
@@ -111,14 +112,14 @@ def _task_done(kernel: Kernel, self: Any) -> None:
 
 def _join(kernel: Kernel, self: Any) -> None:
     sides = _sides(kernel, self)
-    sides.enter("join", sides.done)
+    sides.enter(kernel, "join", sides.done)
     while self.unfinished_tasks:
-        sides.wait("join", sides.done, None)
+        sides.wait(kernel, "join", sides.done, None)
 
 
 def _qsize(kernel: Kernel, self: Any) -> int:
     sides = _sides(kernel, self)
-    sides.enter("qsize", sides.getters)
+    sides.enter(kernel, "qsize", sides.getters)
     return int(self._qsize())
 
 
@@ -132,7 +133,7 @@ def _full(kernel: Kernel, self: Any) -> bool:
 
 def _shutdown(kernel: Kernel, self: Any, immediate: bool = False) -> None:
     sides = _sides(kernel, self)
-    sides.enter("shutdown", sides.getters)
+    sides.enter(kernel, "shutdown", sides.getters)
     self.is_shutdown = True
     if immediate:
         while self._qsize():
@@ -166,62 +167,121 @@ _SIMULATED: dict[str, Callable[..., Any]] = {
     "shutdown": _shutdown,
 }
 
+# ``put_nowait`` and ``get_nowait`` call these.
 METHOD_REPLACEMENTS = {
     name: _dispatch(simulated, name) for name, simulated in _SIMULATED.items() if hasattr(real.Queue, name)
 }
-"""By name on ``queue.Queue``; ``put_nowait`` and ``get_nowait`` call these."""
 
 
-class SimpleQueue(Waitable):
-    """``queue.SimpleQueue``: unbounded, and nothing but put and get."""
+_RealSimple: Any = SimpleQueue.__mro__[1]
+_simple_init = _RealSimple.__init__
+_simple_put = _RealSimple.put
+_simple_get = _RealSimple.get
+_simple_size = _RealSimple.qsize
 
-    kind = "SimpleQueue"
-    __slots__ = ("_items",)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._items: deque[Any] = deque()
+class Stand(SimpleQueue):
+    """Stands for a ``SimpleQueue`` of the C type that was there before the simulation.
 
-    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002 - as CPython's
-        """Put an item; never waits."""
-        kernel = here()
-        if kernel is not None:
-            kernel.point("put", self)
-        self._items.append(item)
-        if kernel is not None:
-            self._wake(kernel, 1)
+    Args:
+        other: That object.
+    """
 
-    def put_nowait(self, item: Any) -> None:
-        """Put an item."""
-        self.put(item)
+    def __init__(self, other: Any) -> None:
+        self._stands_for = other
 
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        """Take the oldest item, waiting for one if asked to."""
-        if block and timeout is not None and timeout < 0:
-            raise ValueError("'timeout' must be a non-negative number")
-        kernel = here()
-        if kernel is None:
-            if not self._items:
-                raise real.Empty
-            return self._items.popleft()
-        kernel.point("get", self)
-        deadline = deadline_after(kernel, timeout)
-        while not self._items:
-            if not block or not self._wait(kernel, "get", deadline):
-                raise real.Empty
-        return self._items.popleft()
 
-    def get_nowait(self) -> Any:
-        """Take the oldest item, or raise Empty."""
-        return self.get(block=False)
+def _inner(self: Any) -> Any:
+    """The object that holds the items."""
+    return self.__dict__.get("_stands_for", self)
 
-    def qsize(self) -> int:
-        """How many items there are."""
-        kernel = here()
-        if kernel is not None:
-            kernel.point("qsize", self)
-        return len(self._items)
 
-    def empty(self) -> bool:
-        """Whether there are none."""
-        return not self.qsize()
+def simple_init(self: Any) -> None:
+    """Replace ``SimpleQueue.__init__``."""
+    _simple_init(self)
+    kernel = here()
+    if kernel is not None:
+        self._sim = Side(kernel, "SimpleQueue", site_of_caller())
+
+
+def simple_put(self: Any, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: ARG001 - CPython's
+    """Replace ``SimpleQueue.put``, which never waits."""
+    kernel = here()
+    if kernel is None:
+        _simple_put(_inner(self), item)
+        return
+    side = side_of(kernel, self, "SimpleQueue")
+    kernel.point("put", side)
+    _simple_put(_inner(self), item)
+    side._wake(kernel, 1)
+
+
+def simple_put_nowait(self: Any, item: Any) -> None:
+    """Replace ``SimpleQueue.put_nowait``."""
+    self.put(item)
+
+
+def simple_get(self: Any, block: bool = True, timeout: float | None = None) -> Any:
+    """Replace ``SimpleQueue.get``: take the oldest item, waiting for one if asked to."""
+    kernel = here()
+    inner = _inner(self)
+    if kernel is None:
+        if block and timeout is None and "_sim" in self.__dict__ and not _simple_size(inner):
+            raise refuse(self, "get()")
+        return _simple_get(inner, block, timeout)
+    if block and timeout is not None and timeout < 0:
+        raise ValueError("'timeout' must be a non-negative number")
+    side = side_of(kernel, self, "SimpleQueue")
+    kernel.point("get", side)
+    deadline = deadline_after(kernel, timeout)
+    while not _simple_size(inner):
+        if not block or not side._wait(kernel, "get", deadline):
+            raise real.Empty
+    return _simple_get(inner, False)
+
+
+def simple_get_nowait(self: Any) -> Any:
+    """Replace ``SimpleQueue.get_nowait``."""
+    return self.get(block=False)
+
+
+def simple_qsize(self: Any) -> int:
+    """Replace ``SimpleQueue.qsize``."""
+    kernel = here()
+    if kernel is not None:
+        kernel.point("qsize", side_of(kernel, self, "SimpleQueue"))
+    return int(_simple_size(_inner(self)))
+
+
+def simple_empty(self: Any) -> bool:
+    """Replace ``SimpleQueue.empty``."""
+    return not self.qsize()
+
+
+_SIMPLE: dict[str, Callable[..., Any]] = {
+    "put": simple_put,
+    "put_nowait": simple_put_nowait,
+    "get": simple_get,
+    "get_nowait": simple_get_nowait,
+    "qsize": simple_qsize,
+    "empty": simple_empty,
+}
+
+# Also outside a simulation: the items are elsewhere.
+for _name, _function in _SIMPLE.items():
+    setattr(Stand, _name, _function)
+
+
+def replacements() -> list[tuple[type, str, Callable[..., Any]]]:
+    """Class, name and what to put there while the simulated world is installed."""
+    rows: list[tuple[type, str, Callable[..., Any]]] = [
+        (real.Queue, name, function) for name, function in METHOD_REPLACEMENTS.items()
+    ]
+    for kind in filter(is_mutable, _RealSimple.__subclasses__()):
+        methods = {"__init__": simple_init, **_SIMPLE}
+        rows += [
+            (kind, name, function)
+            for name, function in methods.items()
+            if name not in vars(kind) or vars(kind)[name] is function
+        ]
+    return rows

@@ -1,16 +1,14 @@
-"""Simulated locks, conditions, events and semaphores.
+"""Simulated locks, and what everything that tasks wait in has in common.
 
 Each operation is one scheduling point, before it takes effect. What cannot go on is not a candidate: a task that wants
 a held lock is blocked, and is put back to waiting the moment another one takes the lock first, so that no choice is
-spent on a task that would only find the lock held. Waiters are kept in the order in which they came, as CPython's
-``Condition`` keeps them.
+spent on a task that would only find the lock held. Waiters are kept in the order in which they came.
 
 Outside a running simulation (results are often looked at afterwards) nothing here waits: what would block is an error.
 """
 
 from __future__ import annotations
 
-import _thread
 import sys
 from types import CodeType
 from typing import TYPE_CHECKING, Any
@@ -18,11 +16,23 @@ from typing import TYPE_CHECKING, Any
 from routilux_sim.kernel.core import Kernel, here
 from routilux_sim.kernel.errors import SimulationError
 from routilux_sim.kernel.task import BLOCKED
+from routilux_sim.world.ready import Kind, Ready, ReadyLock, ReadyRLock
 
 if TYPE_CHECKING:
     from routilux_sim.kernel.task import Task
 
-__all__ = ["BoundedSemaphore", "Condition", "Event", "Lock", "RLock", "Semaphore", "Waitable", "deadline_after"]
+__all__ = [
+    "Lock",
+    "Mutex",
+    "RLock",
+    "Waitable",
+    "deadline_after",
+    "lock_twin",
+    "mutex_of",
+    "refuse",
+    "rlock_twin",
+    "site_of_caller",
+]
 
 
 def deadline_after(kernel: Kernel, seconds: float | None) -> int | None:
@@ -35,16 +45,16 @@ class Waitable:
 
     Attributes:
         label: Kind and ordinal, e.g. ``Lock-2``: the same in every execution of one schedule.
-        site: Where it was made: code object and line.
+        site: Where it was made: code object and line; None if that was before the simulation.
     """
 
     kind = "object"
     __slots__ = ("__weakref__", "_waiters", "label", "site")
 
-    def __init__(self) -> None:
+    def __init__(self, site: tuple[CodeType, int] | None = None) -> None:
         kernel = Kernel.active
         self.label = f"{self.kind}-{kernel.ordinal(self.kind)}" if kernel is not None else self.kind
-        self.site = _site()
+        self.site = site
         self._waiters: list[Task] = []
 
     @property
@@ -75,7 +85,8 @@ class Waitable:
         return f"<simulated {self.label}>"
 
 
-def _site() -> tuple[CodeType, int]:
+def site_of_caller() -> tuple[CodeType, int]:
+    """The code object and line, outside the simulator and what it stands in for, that the caller was called from."""
     frame = sys._getframe(2)
     while frame.f_back is not None and _is_machinery(frame.f_globals.get("__name__", "")):
         frame = frame.f_back
@@ -89,19 +100,20 @@ def _is_machinery(module: str) -> bool:
 _MACHINERY = {"threading", "queue", "concurrent.futures.thread", "concurrent.futures._base"}
 
 
-def _refuse(obj: Waitable, op: str) -> SimulationError:
+def refuse(obj: Waitable, op: str) -> SimulationError:
+    """What is raised when ``op`` would have to wait for something outside a simulation."""
     return SimulationError(
         f"{op} on {obj!r} would wait, but its simulation is not running; use it inside the simulated program"
     )
 
 
-class Mutex(Waitable):
+class Mutex(Waitable, metaclass=Kind):
     """What `Lock` and `RLock` have in common: at most one task has it."""
 
     __slots__ = ("_contenders", "_held", "_owner")
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(site_of_caller())
         self._held = 0
         self._owner: Task | None = None
         # Tasks that could take it as soon as they run.
@@ -208,10 +220,15 @@ class Mutex(Waitable):
         """Become unlocked, in a forked child."""
         self._free(None)
 
+    @property  # type: ignore[misc] # nobody sets it
+    def __class__(self) -> type:
+        """Whoever asks ``isinstance(lock, type(threading.Lock()))`` with a type from outside gets a yes."""
+        return type(self).real_type or type(self)
+
 
 def _check_timeout(blocking: bool, timeout: float) -> None:
     """Raise what a real lock raises, in the words of the running CPython; a free lock is had without waiting."""
-    _thread.allocate_lock().acquire(blocking, timeout)
+    ReadyLock.make_real().acquire(blocking, timeout)
 
 
 class Lock(Mutex):
@@ -219,6 +236,7 @@ class Lock(Mutex):
 
     kind = "Lock"
     __slots__ = ()
+    real_type = ReadyLock.real_type
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """Take the lock."""
@@ -230,7 +248,7 @@ class Lock(Mutex):
         if self._held:
             if not blocking:
                 return False
-            raise _refuse(self, "acquire()")
+            raise refuse(self, "acquire()")
         self._held = 1
         return True
 
@@ -254,6 +272,7 @@ class RLock(Mutex):
 
     kind = "RLock"
     __slots__ = ()
+    real_type = ReadyRLock.real_type
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """Take the lock, or count one more if one has it."""
@@ -262,7 +281,7 @@ class RLock(Mutex):
         kernel = here()
         if kernel is None:
             if self._held and self._owner is not None:
-                raise _refuse(self, "acquire()")
+                raise refuse(self, "acquire()")
             self._held += 1
             return True
         if self._held and self._owner is kernel.current:
@@ -304,208 +323,44 @@ class RLock(Mutex):
         self._held = count
 
 
-class Condition(Waitable):
-    """``threading.Condition`` over a simulated lock: waiters are notified in the order in which they came.
-
-    A waiter that is notified does not become a candidate before the lock is free. Over a lock of somebody's own making,
-    CPython's Condition is used as it is.
-    """
-
-    kind = "Condition"
-    __slots__ = ("_lock", "acquire", "release")
-
-    def __init__(self, lock: Any = None) -> None:
-        super().__init__()
-        self._lock: Mutex = RLock() if lock is None else lock
-        self.acquire = self._lock.acquire
-        self.release = self._lock.release
-
-    def __enter__(self) -> bool:
-        return self._lock.acquire()
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._lock.release()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Let the lock go, wait to be notified, and take the lock again; False when the time ran out."""
-        if not self._lock._is_owned():
-            raise RuntimeError("cannot wait on un-acquired lock")
-        kernel = here()
-        if kernel is None:
-            raise _refuse(self, "wait()")
-        kernel.point("wait", self)
-        count = self._lock._held
-        self._lock._free(kernel)
-        try:
-            if timeout is not None and timeout <= 0:
-                kernel.give_way("wait")
-                return False
-            return self._wait(kernel, "wait", deadline_after(kernel, timeout))
-        finally:
-            self._lock._regain(kernel, count)
-
-    def wait_for(self, predicate: Any, timeout: float | None = None) -> Any:
-        """Wait until ``predicate()`` holds; return its last value."""
-        kernel = here()
-        if kernel is None:
-            raise _refuse(self, "wait_for()")
-        deadline = deadline_after(kernel, timeout)
-        result = predicate()
-        while not result:
-            left = None if deadline is None else (deadline - kernel.now) / 1e9
-            if left is not None and left <= 0:
-                break
-            self.wait(left)
-            result = predicate()
-        return result
-
-    def notify(self, n: int = 1) -> None:
-        """Let the first ``n`` waiters go on once the lock is free."""
-        if not self._lock._is_owned():
-            raise RuntimeError("cannot notify on un-acquired lock")
-        kernel = here()
-        if kernel is None:
-            return
-        kernel.point("notify", self)
-        for task in self._waiters[:n]:
-            # One whose time has run out but that has not run yet takes a notify with it, as in CPython.
-            if task.state is BLOCKED:
-                self._lock.adopt(kernel, task)
-        del self._waiters[:n]
-
-    def notify_all(self) -> None:
-        """Let all waiters go on."""
-        self.notify(len(self._waiters))
-
-    notifyAll = notify_all  # noqa: N815 - CPython's deprecated name
-
-    def _is_owned(self) -> bool:
-        return self._lock._is_owned()
-
-    def _release_save(self) -> int:
-        count = self._lock._held
-        if isinstance(self._lock, RLock):
-            return self._lock._release_save()
-        self._lock.release()
-        return count
-
-    def _acquire_restore(self, count: int) -> None:
-        self._lock.acquire()
-        self._lock._held = count
+def mutex_of(kernel: Kernel, lock: Any) -> Mutex | None:
+    """The simulated lock that stands for ``lock`` in an execution; None for a lock of somebody's own making."""
+    kind = type(lock)
+    if issubclass(kind, Mutex):
+        return lock  # type: ignore[no-any-return] # just seen
+    return lock.twin(kernel) if issubclass(kind, Ready) else None
 
 
-class Event(Waitable):
-    """``threading.Event``."""
-
-    kind = "Event"
-    __slots__ = ("_flag",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._flag = False
-
-    def is_set(self) -> bool:
-        """Whether it has been set."""
-        kernel = here()
-        if kernel is not None:
-            kernel.point("is_set", self)
-        return self._flag
-
-    isSet = is_set  # noqa: N815 - CPython's deprecated name
-
-    def set(self) -> None:
-        """Set it, and let everybody go on who waits for it."""
-        kernel = here()
-        if kernel is not None:
-            kernel.point("set", self)
-        self._flag = True
-        if kernel is not None:
-            self._wake(kernel, len(self._waiters))
-
-    def clear(self) -> None:
-        """Take it back."""
-        kernel = here()
-        if kernel is not None:
-            kernel.point("clear", self)
-        self._flag = False
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is set; whether it was."""
-        kernel = here()
-        if kernel is None:
-            if self._flag or timeout == 0:
-                return self._flag
-            raise _refuse(self, "wait()")
-        kernel.point("wait", self)
-        if self._flag:
-            return True
-        if timeout is not None and timeout <= 0:
-            return False
-        return self._wait(kernel, "wait", deadline_after(kernel, timeout))
+def lock_twin(ready: ReadyLock) -> Lock:
+    """What stands for a lock that was made before the simulation; held if that one is, by nobody inside."""
+    lock = Lock()
+    lock.site = ready.site
+    lock._held = int(ready.real.locked())
+    return lock
 
 
-class Semaphore(Waitable):
-    """``threading.Semaphore``."""
-
-    kind = "Semaphore"
-    __slots__ = ("_initial", "_value")
-
-    def __init__(self, value: int = 1) -> None:
-        if value < 0:
-            raise ValueError("semaphore initial value must be >= 0")
-        super().__init__()
-        self._value = value
-        self._initial = value
-
-    def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
-        """Take one, waiting for it if there is none."""
-        if not blocking and timeout is not None:
-            raise ValueError("can't specify timeout for non-blocking acquire")
-        kernel = here()
-        if kernel is None:
-            if not self._value:
-                if blocking and timeout != 0:
-                    raise _refuse(self, "acquire()")
-                return False
-            self._value -= 1
-            return True
-        kernel.point("acquire", self)
-        deadline = deadline_after(kernel, timeout)
-        while not self._value:
-            if not blocking or (timeout is not None and timeout <= 0):
-                return False
-            if not self._wait(kernel, "acquire", deadline):
-                return False
-        self._value -= 1
-        return True
-
-    __enter__ = acquire
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.release()
-
-    def release(self, n: int = 1) -> None:
-        """Give ``n`` back."""
-        if n < 1:
-            raise ValueError("n must be one or more")
-        kernel = here()
-        if kernel is not None:
-            kernel.point("release", self)
-        self._add(n)
-        if kernel is not None:
-            self._wake(kernel, n)
-
-    def _add(self, n: int) -> None:
-        self._value += n
+def rlock_twin(ready: ReadyRLock) -> RLock:
+    """The same for a re-entrant lock; what the calling thread has taken, the program's own task has."""
+    lock = RLock()
+    lock.site = ready.site
+    real = ready.real
+    if real._is_owned():
+        kernel = Kernel.active
+        lock._owner = next((task for task in kernel.tasks if task.is_caller), None) if kernel is not None else None
+        lock._held = _count(real)
+    elif real.acquire(blocking=False):
+        real.release()
+    else:
+        lock._held = 1
+    return lock
 
 
-class BoundedSemaphore(Semaphore):
-    """``threading.BoundedSemaphore``."""
-
-    kind = "BoundedSemaphore"
-    __slots__ = ()
-
-    def _add(self, n: int) -> None:
-        if self._value + n > self._initial:
-            raise ValueError("Semaphore released too many times")
-        self._value += n
+def _count(real: Any) -> int:
+    """How often its owner has taken a real lock."""
+    count = 0
+    while real._is_owned():
+        real.release()
+        count += 1
+    for _ in range(count):
+        real.acquire()
+    return count

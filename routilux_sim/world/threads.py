@@ -5,16 +5,17 @@ A thread started in a simulation is a task; its ``run`` and everything else abou
 
 from __future__ import annotations
 
+import _thread
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 from routilux_sim.kernel.core import Kernel, here
 from routilux_sim.kernel.task import DONE, Task
 from routilux_sim.world.sync import deadline_after
 
-__all__ = ["MODULE_REPLACEMENTS", "THREAD_REPLACEMENTS", "TaskThread", "join_task", "spawn_thread"]
+__all__ = ["THREAD_REPLACEMENTS", "TaskThread", "join_task", "module_replacements", "spawn_thread"]
 
 _init = threading.Thread.__init__
 _hash = threading.Thread.__hash__
@@ -225,71 +226,6 @@ def active_count() -> int:
     return len(enumerate_threads())
 
 
-class Local:
-    """``threading.local``: attributes that each task has for itself."""
-
-    __slots__ = ("__dict__", "__weakref__", "_args")
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Remember the arguments: ``__init__`` runs once in each task that comes by."""
-        if (args or kwargs) and cls.__init__ is object.__init__:
-            raise TypeError("Initialization arguments are not supported")
-        self = object.__new__(cls)
-        object.__setattr__(self, "_args", (args, kwargs))
-        _storage(self)
-        return self
-
-    def __getattribute__(self, name: str) -> Any:
-        if name == "__dict__":
-            return _contents(self)
-        contents = _contents(self)
-        if name in contents:
-            return contents[name]
-        try:
-            return object.__getattribute__(self, name)
-        except AttributeError:
-            raise AttributeError(f"{_type_name(self)} object has no attribute {name!r}", name=name, obj=self) from None
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "__dict__":
-            raise AttributeError(f"{_type_name(self)} object attribute '__dict__' is read-only")
-        _contents(self)[name] = value
-
-    def __delattr__(self, name: str) -> None:
-        try:
-            del _contents(self)[name]
-        except KeyError:
-            raise AttributeError(f"{_type_name(self)} object has no attribute {name!r}") from None
-
-
-def _type_name(local: Local) -> str:
-    return "'_thread._local'" if type(local) is Local else repr(type(local).__name__)
-
-
-def _storage(local: Local) -> dict[int, Any]:
-    """The table of the current task; each entry keeps its local alive, so that an id is never used twice."""
-    kernel = here()
-    table = _outside if kernel is None or kernel.current is None else kernel.current.storage
-    table.setdefault(id(local), ({}, local))
-    return table
-
-
-def _contents(local: Local) -> dict[str, Any]:
-    kernel = here()
-    table = _outside if kernel is None or kernel.current is None else kernel.current.storage
-    entry = table.get(id(local))
-    if entry is None:
-        contents: dict[str, Any] = {}
-        table[id(local)] = (contents, local)
-        args, kwargs = object.__getattribute__(local, "_args")
-        type(local).__init__(local, *args, **kwargs)
-        return contents
-    found: dict[str, Any] = entry[0]
-    return found
-
-
-_outside: dict[int, Any] = {}
-
 THREAD_REPLACEMENTS: dict[str, Callable[..., Any]] = {
     "__init__": initialize,
     "__hash__": hash_of,
@@ -300,11 +236,15 @@ THREAD_REPLACEMENTS: dict[str, Callable[..., Any]] = {
 }
 """By name on ``threading.Thread``."""
 
-MODULE_REPLACEMENTS: dict[str, Any] = {
-    "current_thread": current_thread,
-    "get_ident": get_ident,
-    "get_native_id": get_native_id,
-    "enumerate": enumerate_threads,
-    "active_count": active_count,
-}
-"""By name in ``threading``."""
+
+def module_replacements() -> list[tuple[Any, str, Any]]:
+    """Owner, name and what to put there while the simulated world is installed."""
+    return [
+        (threading, "current_thread", current_thread),
+        (threading, "get_ident", get_ident),
+        (threading, "get_native_id", get_native_id),
+        (threading, "enumerate", enumerate_threads),
+        (threading, "active_count", active_count),
+        (_thread, "get_ident", get_ident),
+        (_thread, "get_native_id", get_native_id),
+    ]

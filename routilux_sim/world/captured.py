@@ -1,0 +1,341 @@
+"""Names captured before the simulation: who holds a reference to what the simulated world replaces, and swapping it.
+
+``from time import sleep``, a default argument, a class attribute, a closure, ``self.clock = time.monotonic``, a lock
+made at import: putting a replacement under the name in its module does not reach those. So the objects that the garbage
+collector knows are searched for references, each is swapped when the world is installed, and put back afterwards. Knows
+the kinds of containers that there are, and nothing of what the replacements do.
+
+Not reached: elements of tuples that are no default arguments, of sets, keys of dictionaries, and what modules written
+in C hold. Of the simulator itself, and of the modules that it patches from inside, nothing is touched.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import sys
+import types
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+__all__ = ["Captured", "is_mutable"]
+
+_UNTOUCHED = {"threading", "queue", "_queue", "time", "datetime", "_datetime", "_thread", "gc", "greenlet", "signal"}
+_UNTOUCHED_PREFIXES = ("routilux_sim", "importlib._bootstrap", "greenlet.")
+
+_BATCH = 1_000
+"""Objects whose references are looked through at once, in C; only a batch with a hit is looked at one by one."""
+
+_HEAP_TYPE, _IMMUTABLE = 1 << 9, 1 << 8
+
+
+def is_mutable(kind: type) -> bool:
+    """Whether attributes of a class can be set: it is neither static nor immutable."""
+    return bool(kind.__flags__ & _HEAP_TYPE) and not kind.__flags__ & _IMMUTABLE
+
+
+def _is_untouched(module: Any) -> bool:
+    return isinstance(module, str) and (module in _UNTOUCHED or module.startswith(_UNTOUCHED_PREFIXES))
+
+
+class _Swap:
+    """One reference: how to read it, and how to put something there."""
+
+    __slots__ = ("_get", "_put", "_saved")
+
+    def __init__(self, get: Callable[[], Any], put: Callable[[Any], object]) -> None:
+        self._get = get
+        self._put = put
+        self._saved: Any = _NOTHING
+
+    def apply(self, targets: _Targets) -> None:
+        """Swap, if there still is something that is to be replaced: others may have put something else there."""
+        value = self._get()
+        replacement = targets.replacement(value)
+        if replacement is not None:
+            self._put(replacement)
+            self._saved = value
+
+    def undo(self) -> None:
+        """Put back what was there."""
+        saved = self._saved
+        if saved is not _NOTHING:
+            self._saved = _NOTHING
+            self._put(saved)
+
+
+_NOTHING = object()
+
+
+class _Targets:
+    """What is looked for, by identity, and what to put in its place. Keeps both alive."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[int, _Pair] = {}
+
+    def add(self, original: Any, replacement: Any) -> None:
+        self.by_id[id(original)] = _Pair(original, replacement)
+
+    def replacement(self, value: Any) -> Any:
+        """What to put in the place of ``value``; None to leave it."""
+        pair = self.by_id.get(id(value))
+        return None if pair is None else pair.replacement
+
+    def or_itself(self, value: Any) -> Any:
+        """What to put in the place of ``value``, which may be itself."""
+        pair = self.by_id.get(id(value))
+        return value if pair is None else pair.replacement
+
+
+class _Pair:
+    __slots__ = ("original", "replacement")
+
+    def __init__(self, original: Any, replacement: Any) -> None:
+        self.original = original
+        self.replacement = replacement
+
+
+class Captured:
+    """The captured references of this process, as far as they have been found.
+
+    Args:
+        over: For each type of objects that are stood in for, what makes the stand-in of one.
+    """
+
+    def __init__(self, over: dict[type, Callable[[Any], Any]]) -> None:
+        self._over = over
+        self._targets = _Targets()
+        self._swaps: list[_Swap] = []
+        self._modules: set[int] = set()
+        self._promotions: object = None
+
+    def find(self, rows: Iterable[tuple[Any, Any]], program: object, prepared: bool) -> None:
+        """Look for references.
+
+        Args:
+            rows: Originals and what takes their places.
+            program: What is about to run.
+            prepared: Names and locks have been ready since before the program was loaded: only what is new in the
+                modules, and what the program itself holds, can be captured.
+        """
+        wanted = {id(original): (original, replacement) for original, replacement in rows}
+        known = self._targets.by_id
+        fresh = any(key not in known or known[key].replacement is not pair[1] for key, pair in wanted.items())
+        if fresh or self._promotions is None:
+            objects = self._everything(wanted)
+        elif prepared:
+            objects = self._new_in_modules() + _reachable([program], set())
+        elif _promotions() == self._promotions:
+            objects = gc.get_objects(0) + gc.get_objects(1)
+        else:
+            objects = self._everything(wanted)
+        self._modules = {id(module) for module in sys.modules.values()}
+        _Search(self._targets, self._over, self._swaps).run(objects)
+
+    def _everything(self, wanted: dict[int, tuple[Any, Any]]) -> list[Any]:
+        self._swaps.clear()
+        self._targets = _Targets()
+        for original, replacement in wanted.values():
+            self._targets.add(original, replacement)
+        return gc.get_objects()
+
+    def _new_in_modules(self) -> list[Any]:
+        new = [module for module in list(sys.modules.values()) if id(module) not in self._modules]
+        names = {getattr(module, "__name__", None) for module in new}
+        return _reachable([vars(module) for module in new if isinstance(module, types.ModuleType)], names)
+
+    def apply(self) -> None:
+        """Swap."""
+        for swap in self._swaps:
+            swap.apply(self._targets)
+
+    def undo(self) -> None:
+        """Put everything back, in the reverse order, and note what the garbage collector has done so far."""
+        for swap in reversed(self._swaps):
+            swap.undo()
+
+    def remember(self) -> None:
+        """Whatever is made from now on is new; called when a campaign has ended."""
+        self._promotions = _promotions()
+
+    def forget(self) -> None:
+        """Let go of everything."""
+        self._swaps.clear()
+        self._targets = _Targets()
+        self._promotions = None
+
+
+def _promotions() -> object:
+    """Changes when objects leave the garbage collector's young generations."""
+    return [generation["collections"] for generation in gc.get_stats()[1:]]
+
+
+def _reachable(roots: list[Any], modules: set[Any], limit: int = 50_000) -> list[Any]:
+    """The objects that can be reached, not going through modules, nor through classes of other ``modules``."""
+    fences = {id(vars(module)) for module in list(sys.modules.values()) if isinstance(module, types.ModuleType)}
+    fences.difference_update(map(id, roots))
+    found: list[Any] = []
+    frontier = roots
+    while frontier and len(found) < limit:
+        found += frontier
+        following: list[Any] = []
+        for item in gc.get_referents(*frontier):
+            key = id(item)
+            if key in fences or not gc.is_tracked(item):
+                continue
+            fences.add(key)
+            if isinstance(item, type) and item.__module__ not in modules:
+                continue
+            if isinstance(item, types.ModuleType | types.CodeType | types.FrameType):
+                continue
+            following.append(item)
+        frontier = following
+    return found if len(found) < limit else gc.get_objects()
+
+
+class _Search:
+    """One search through a list of objects."""
+
+    def __init__(self, targets: _Targets, over: dict[type, Callable[[Any], Any]], swaps: list[_Swap]) -> None:
+        self._targets = targets
+        self._over = over
+        self._swaps = swaps
+        self._skipped: set[int] = {id(self._skipped_marker), id(targets.by_id)}
+        self._types: dict[int, type] | None = None
+        self._objects: list[Any] = []
+
+    _skipped_marker = object()
+
+    def run(self, objects: list[Any]) -> None:
+        self._objects = objects
+        self._skipped.add(id(objects))
+        self._add_targets(objects)
+        wanted = self._targets.by_id.keys()
+        for start in range(0, len(objects), _BATCH):
+            batch = objects[start : start + _BATCH]
+            if not wanted.isdisjoint(map(id, gc.get_referents(*batch))):
+                for item in batch:
+                    if item is not batch and not wanted.isdisjoint(map(id, gc.get_referents(item))):
+                        self._look_into(item)
+        self._objects = []
+
+    def _add_targets(self, objects: list[Any]) -> None:
+        """What is not an original but holds one unchangeably, and the objects that are stood in for."""
+        targets = self._targets
+        over = self._over
+        interesting = {types.FunctionType, *_DERIVED, *over}
+        derived: list[Any] = []
+        for item in [item for item in objects if type(item) in interesting]:
+            kind = type(item)
+            if kind in over:
+                if id(item) not in targets.by_id:
+                    targets.add(item, over[kind](item))
+            elif kind is not types.FunctionType:
+                derived.append(item)
+            elif _is_untouched(item.__globals__.get("__name__")):
+                self._skip_function(item)
+            elif item.__defaults__ is not None:
+                derived.append(item.__defaults__)
+        # Twice, for default arguments that are such things themselves.
+        for item in derived + [item for item in derived if type(item) is tuple]:
+            rebuilt = _rebuild(item, targets)
+            if rebuilt is not None:
+                targets.add(item, rebuilt)
+
+    def _skip_function(self, function: types.FunctionType) -> None:
+        self._skipped.update(map(id, function.__closure__ or ()))
+        self._skipped.add(id(function.__defaults__))
+        self._skipped.add(id(function.__kwdefaults__))
+
+    def _look_into(self, item: Any) -> None:
+        kind = type(item)
+        if id(item) in self._skipped or any(base.__module__.startswith(_UNTOUCHED_PREFIXES) for base in kind.__mro__):
+            return
+        if kind is dict:
+            self._look_into_dict(item)
+        elif kind is types.CellType:
+            self._swap(functools.partial(getattr, item, "cell_contents", None), _setter(item, "cell_contents"))
+        elif kind is types.FunctionType:
+            self._swap(functools.partial(getattr, item, "__defaults__"), _setter(item, "__defaults__"))
+        elif isinstance(item, list | deque):
+            for index in range(len(item)):
+                self._swap(functools.partial(_element, item, index), functools.partial(_set_element, item, index))
+        elif isinstance(item, dict):
+            for key in list(dict.keys(item)):
+                self._swap(functools.partial(dict.get, item, key), functools.partial(dict.__setitem__, item, key))
+            self._look_into_instance(item)
+        elif not isinstance(item, type | types.ModuleType) and kind not in _DERIVED:
+            self._look_into_instance(item)
+
+    def _look_into_dict(self, item: dict[Any, Any]) -> None:
+        if _is_untouched(item.get("__name__")) and "__spec__" in item:
+            return
+        owner = self._owner(item) if "__module__" in item else None
+        if owner is not None and (_is_untouched(owner.__module__) or not is_mutable(owner)):
+            return
+        for key in list(item):
+            put = functools.partial(item.__setitem__, key) if owner is None else _setter(owner, key)
+            self._swap(functools.partial(item.get, key), put)
+
+    def _owner(self, item: dict[Any, Any]) -> type | None:
+        """The class whose namespace a dictionary is: it is to be changed through the class, which caches lookups."""
+        if self._types is None:
+            self._types = {
+                id(gc.get_referents(vars(kind))[0]): kind for kind in self._objects if isinstance(kind, type)
+            }
+        return self._types.get(id(item))
+
+    def _look_into_instance(self, item: Any) -> None:
+        attributes = getattr(item, "__dict__", None)
+        if type(attributes) is dict:
+            for key in list(attributes):
+                self._swap(functools.partial(attributes.get, key), functools.partial(attributes.__setitem__, key))
+        for base in type(item).__mro__:
+            if is_mutable(base):
+                for slot in list(vars(base).values()):
+                    if type(slot) is types.MemberDescriptorType:
+                        self._swap(functools.partial(_slot, slot, item), functools.partial(slot.__set__, item))
+
+    def _swap(self, get: Callable[[], Any], put: Callable[[Any], object]) -> None:
+        if self._targets.replacement(get()) is not None:
+            self._swaps.append(_Swap(get, put))
+
+
+def _setter(owner: Any, name: str) -> Callable[[Any], object]:
+    return functools.partial(setattr, owner, name)
+
+
+def _element(items: Any, index: int) -> Any:
+    return items[index] if index < len(items) else None
+
+
+def _set_element(items: Any, index: int, value: Any) -> None:
+    if index < len(items):
+        items[index] = value
+
+
+def _slot(slot: types.MemberDescriptorType, item: Any) -> Any:
+    try:
+        return slot.__get__(item)
+    except AttributeError:
+        return None
+
+
+_DERIVED = {types.BuiltinMethodType, staticmethod, classmethod, functools.partial}
+
+
+def _rebuild(item: Any, targets: _Targets) -> Any:
+    """The same around a replacement; None if nothing in it is replaced."""
+    kind = type(item)
+    if kind is tuple:
+        rebuilt = tuple(targets.or_itself(value) for value in item)
+        return rebuilt if any(new is not old for new, old in zip(rebuilt, item, strict=True)) else None
+    if kind is types.BuiltinMethodType:
+        replacement = targets.replacement(item.__self__)
+        return None if replacement is None else getattr(replacement, item.__name__, None)
+    if kind is functools.partial:
+        function = targets.replacement(item.func)
+        return None if function is None else functools.partial(function, *item.args, **item.keywords)
+    function = targets.replacement(item.__func__)
+    return None if function is None else kind(function)
