@@ -39,6 +39,16 @@ def _is_untouched(module: Any) -> bool:
     return isinstance(module, str) and (module in _UNTOUCHED or module.startswith(_UNTOUCHED_PREFIXES))
 
 
+def _is_own(kind: type) -> bool:
+    """Whether a class is the simulator's own: what its objects refer to is there on purpose."""
+    module = _module_of(kind)
+    return isinstance(module, str) and module.startswith(_UNTOUCHED_PREFIXES)
+
+
+# As the class itself has it, whatever its metaclass makes of asking.
+_module_of = type.__dict__["__module__"].__get__
+
+
 class _Swap:
     """One reference: how to read it, and how to put something there."""
 
@@ -185,9 +195,10 @@ def _reachable(roots: list[Any], modules: set[Any], limit: int = 50_000) -> list
             if key in fences or not gc.is_tracked(item):
                 continue
             fences.add(key)
-            if isinstance(item, type) and item.__module__ not in modules:
+            kind = type(item)
+            if issubclass(kind, type) and _module_of(item) not in modules:
                 continue
-            if isinstance(item, types.ModuleType | types.CodeType | types.FrameType):
+            if issubclass(kind, types.ModuleType | types.CodeType | types.FrameType):
                 continue
             following.append(item)
         frontier = following
@@ -250,7 +261,7 @@ class _Search:
 
     def _look_into(self, item: Any) -> None:
         kind = type(item)
-        if id(item) in self._skipped or any(base.__module__.startswith(_UNTOUCHED_PREFIXES) for base in kind.__mro__):
+        if id(item) in self._skipped or any(map(_is_own, kind.__mro__)):
             return
         if kind is dict:
             self._look_into_dict(item)
@@ -258,21 +269,21 @@ class _Search:
             self._swap(functools.partial(getattr, item, "cell_contents", None), _setter(item, "cell_contents"))
         elif kind is types.FunctionType:
             self._swap(functools.partial(getattr, item, "__defaults__"), _setter(item, "__defaults__"))
-        elif isinstance(item, list | deque):
-            for index in range(len(item)):
+        elif issubclass(kind, list | deque):
+            for index in range((list if issubclass(kind, list) else deque).__len__(item)):
                 self._swap(functools.partial(_element, item, index), functools.partial(_set_element, item, index))
-        elif isinstance(item, dict):
+        elif issubclass(kind, dict):
             for key in list(dict.keys(item)):
                 self._swap(functools.partial(dict.get, item, key), functools.partial(dict.__setitem__, item, key))
             self._look_into_instance(item)
-        elif not isinstance(item, type | types.ModuleType) and kind not in _DERIVED:
+        elif not issubclass(kind, type | types.ModuleType) and kind not in _DERIVED:
             self._look_into_instance(item)
 
     def _look_into_dict(self, item: dict[Any, Any]) -> None:
         if _is_untouched(item.get("__name__")) and "__spec__" in item:
             return
         owner = self._owner(item) if "__module__" in item else None
-        if owner is not None and (_is_untouched(owner.__module__) or not is_mutable(owner)):
+        if owner is not None and (_is_untouched(_module_of(owner)) or not is_mutable(owner)):
             return
         for key in list(item):
             put = functools.partial(item.__setitem__, key) if owner is None else _setter(owner, key)
@@ -282,12 +293,12 @@ class _Search:
         """The class whose namespace a dictionary is: it is to be changed through the class, which caches lookups."""
         if self._types is None:
             self._types = {
-                id(gc.get_referents(vars(kind))[0]): kind for kind in self._objects if isinstance(kind, type)
+                id(gc.get_referents(vars(kind))[0]): kind for kind in self._objects if issubclass(type(kind), type)
             }
         return self._types.get(id(item))
 
     def _look_into_instance(self, item: Any) -> None:
-        attributes = getattr(item, "__dict__", None)
+        attributes = _attributes(item)
         if type(attributes) is dict:
             for key in list(attributes):
                 self._swap(functools.partial(attributes.get, key), functools.partial(attributes.__setitem__, key))
@@ -302,17 +313,28 @@ class _Search:
             self._swaps.append(_Swap(get, put))
 
 
+def _attributes(item: Any) -> Any:
+    """An object's own dictionary, if it has one, without asking the object: nothing of a program may run here."""
+    for base in type(item).__mro__:
+        found = vars(base).get("__dict__")
+        if found is not None:
+            return found.__get__(item) if type(found) is types.GetSetDescriptorType else None
+    return None
+
+
 def _setter(owner: Any, name: str) -> Callable[[Any], object]:
     return functools.partial(setattr, owner, name)
 
 
 def _element(items: Any, index: int) -> Any:
-    return items[index] if index < len(items) else None
+    kind = list if issubclass(type(items), list) else deque
+    return kind.__getitem__(items, index) if index < kind.__len__(items) else None
 
 
 def _set_element(items: Any, index: int, value: Any) -> None:
-    if index < len(items):
-        items[index] = value
+    kind = list if issubclass(type(items), list) else deque
+    if index < kind.__len__(items):
+        kind.__setitem__(items, index, value)
 
 
 def _slot(slot: types.MemberDescriptorType, item: Any) -> Any:
