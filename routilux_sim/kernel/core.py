@@ -22,13 +22,16 @@ from routilux_sim.kernel.errors import LimitReachedError, SimulationError, TaskK
 from routilux_sim.kernel.task import BLOCKED, DONE, READY, Carriers, Task
 from routilux_sim.strategy import Strategy
 
-__all__ = ["DEFAULT_EPOCH_NS", "Decision", "Kernel", "Limits", "here", "wall_seconds"]
+__all__ = ["DEFAULT_EPOCH_NS", "Decision", "Kernel", "Limits", "activate", "active", "here", "wall_seconds"]
 
 DEFAULT_EPOCH_NS = 1_767_225_600_000_000_000
 """What ``time.time_ns()`` reads when an execution begins: 2026-01-01 00:00:00 UTC."""
 
 Decision = tuple[int, int, Task, str, Any]
 """A choice on the tape: value, bound, the task that was running, and its operation and object."""
+
+STALE_DEADLINES = 1_000
+"""So many that are not to come any more may stay among the deadlines, and be dropped when the clock gets there."""
 
 PATIENCE = 100
 """How many times a task may carry on after having been killed before it is given up."""
@@ -78,6 +81,7 @@ class Kernel:
             kernel, which would keep the execution's tasks alive.
         now: Virtual nanoseconds since the beginning.
         current: The task that runs; None while the kernel itself does.
+        caller: The task that stands for the thread which runs the simulation; the latest, if there were several.
         ready: Tasks that could run, besides the current one, longest-waiting first.
         tape: The choices made so far.
         enabled: With ``keep_enabled``, the candidates of each choice.
@@ -86,9 +90,6 @@ class Kernel:
         entering: Called with each task before control passes to it, if anybody wants to know.
         at_end: Called at the end of the execution, in tasks of their own, once all others have been unwound.
     """
-
-    active: Kernel | None = None
-    """The kernel whose execution is under way. One at a time: simulating patches the process."""
 
     def __init__(
         self,
@@ -104,7 +105,9 @@ class Kernel:
         self.epoch_ns = epoch_ns
         self.current: Task | None = None
         self.ready: list[Task] = []
-        self.tasks: list[Task] = []
+        self.caller: Task | None = None
+        self._tasks: dict[int, Task] = {}
+        self._spawned = 0
         self.tape: list[Decision] = []
         self.enabled: list[tuple[Task, ...]] = []
         self.steps = 0
@@ -116,6 +119,7 @@ class Kernel:
         self._pick = strategy.pick
         self._draw = strategy.draw
         self._carriers = carriers
+        self._idle = carriers.idle
         self._limits = limits
         self.max_steps = limits.max_steps
         self._interrupted = False
@@ -123,6 +127,7 @@ class Kernel:
         self._driver: greenlet.greenlet = greenlet.getcurrent()
         self._deadlines: list[tuple[int, int, Task, int]] = []
         self._order = itertools.count()
+        self._stale = 0
         self._ordinals: dict[str, int] = {}
         self._until: Task | None = None
         self._frozen = False
@@ -132,20 +137,30 @@ class Kernel:
 
     # Tasks
 
+    @property
+    def tasks(self) -> list[Task]:
+        """The tasks that have not ended, in the order in which they were made."""
+        return list(self._tasks.values())
+
+    def first_to_join(self) -> Task | None:
+        """The oldest task that a program waits for before it ends: no daemon, nor the program's own."""
+        return next((task for task in self._tasks.values() if not task.daemon and not task.is_caller), None)
+
     def spawn(self, body: Callable[[], Any], name: str, daemon: bool) -> Task:
         """Make a task that can run from now on."""
-        task = Task(len(self.tasks) + 1, name, body, daemon)
-        self.tasks.append(task)
+        self._spawned = number = self._spawned + 1
+        task = self._tasks[number] = Task(number, name, body, daemon)
         if not self.ending:
             self.ready.append(task)
         if self.log is not None:
-            self.log("task.start", {"task": name, "number": task.number, "daemon": daemon})
+            self.log("task.start", {"task": name, "number": number, "daemon": daemon})
         return task
 
     def spawn_caller(self, body: Callable[[], Any]) -> Task:
         """Make the task that stands for the calling thread: it goes by its name, and sees its context variables."""
         task = self.spawn(body, "MainThread", daemon=False)
         task.is_caller = True
+        self.caller = task
         task.context = copy_context()
         return task
 
@@ -159,10 +174,13 @@ class Kernel:
             task.error = error
             if not self.ending:
                 self._fail(error, task)
+        # While it is still the one that runs: a finalizer may wait for something.
+        task.release()
 
     def after(self, task: Task) -> Task | None:
         """Enter a task's end; return who runs next, None for the driver."""
         task.state = DONE
+        del self._tasks[task.number]
         if self.log is not None and not self.ending:
             self.log("task.end", {"task": task.name, "number": task.number})
         if self.ending or self.failure is not None:
@@ -177,34 +195,55 @@ class Kernel:
         """Go from an ended task to another one, or to the driver; return what the carrier is given next."""
         if following is None:
             self.current = None
-            return self._driver.switch()
+            return self._driver.switch(None)
         if self.log is not None:
             self.log("task.switch", {"task": following.name})
         self.current = following
         return self._enter(following)
 
     def _enter(self, task: Task) -> Any:
+        """Give control to a task, from another one."""
         if self.entering is not None:
             self.entering(task)
         carrier = task.greenlet
         if carrier is not None:
             return carrier.switch()
-        carrier = task.greenlet = self._carriers.take()
-        return carrier.switch(self, task)
+        if self._idle:
+            carrier = task.greenlet = self._idle.pop()
+            return carrier.switch(self, task)
+        return self._driver.switch(task)
+
+    def _drive(self, following: Task | None) -> None:
+        """Give control to a task, from the driver, and start carriers for tasks until it comes back for good.
+
+        Only the driver starts carriers. A greenlet's stack begins where it is started: one that a task started would lie
+        on top of that task's frames, a chain of them would come to the end of the stack, and what lies in between would
+        be copied at every switch.
+        """
+        if following is None:
+            return
+        if self.log is not None:
+            self.log("task.switch", {"task": following.name})
+        self.current = following
+        if self.entering is not None:
+            self.entering(following)
+        carrier = following.greenlet
+        starting: Task | None = following if carrier is None else carrier.switch()
+        while starting is not None:
+            carrier = starting.greenlet = self._carriers.take()
+            starting = carrier.switch(self, starting)
 
     def run(self, task: Task) -> None:
         """Run tasks, from the driver, until ``task`` has ended or the execution has failed."""
         self._until = task
-        following = self._next(None)
-        if following is not None:
-            self.leave_for(following)
+        self._drive(self._next(None))
 
     def settle(self) -> None:
         """Let every task that can run go on, from the driver, until all wait: the clock does not move."""
         self._until = None
         self._frozen = True
         while self.ready and self.failure is None:
-            self.leave_for(self._next(None))
+            self._drive(self._next(None))
         self._frozen = False
 
     def ordinal(self, kind: str) -> int:
@@ -286,6 +325,8 @@ class Kernel:
         if following is not me:
             self._switch(me, following)
         me.waits_for = None
+        if deadline is not None and me.woken:
+            self._forget_deadline(me)
         return me.woken
 
     def wake(self, task: Task) -> None:
@@ -354,7 +395,7 @@ class Kernel:
     def _switch(self, me: Task, following: Task | None) -> None:
         if following is None:
             self.current = None
-            self._driver.switch()
+            self._driver.switch(None)
         else:
             if self.log is not None:
                 self.log("task.switch", {"task": following.name, "from": me.name, "point": describe(me)})
@@ -381,6 +422,15 @@ class Kernel:
                     self.ready.append(due)
             return True
         return False
+
+    def _forget_deadline(self, me: Task) -> None:
+        """Note that a deadline is not to come any more; when most of those kept are such, drop them."""
+        me.wait += 1
+        self._stale += 1
+        if self._stale > STALE_DEADLINES and self._stale * 2 > len(self._deadlines):
+            self._deadlines = [entry for entry in self._deadlines if entry[2].wait == entry[3]]
+            heapq.heapify(self._deadlines)
+            self._stale = 0
 
     def sleep(self, nanoseconds: int) -> None:
         """Suspend the current task for a time; 0 is a plain yield."""
@@ -442,7 +492,7 @@ class Kernel:
         self.ready.clear()
         self.max_steps = self.steps + 1_000_000
         for task in self.tasks:
-            if task.greenlet is not None and task.state is not DONE:
+            if task.greenlet is not None:
                 task.wait = 0
                 self._finish(task, task.greenlet.throw, TaskKilled)
         while self.at_end:
@@ -467,7 +517,7 @@ class Kernel:
             if task.wait > PATIENCE:
                 while True:
                     self.current = None
-                    self._driver.switch()
+                    self._driver.switch(None)
         raise TaskKilled
 
 
@@ -488,9 +538,25 @@ def _of_strategy(error: Exception) -> SimulationError:
     return wrapped
 
 
+# Not an attribute of a class: whoever changes one often is punished by CPython, which (3.12, 3.13) stops caching look-ups
+# on it, or on all classes made from then on.
+_active: Kernel | None = None
+
+
+def active() -> Kernel | None:
+    """The kernel whose execution is under way. One at a time: simulating patches the process."""
+    return _active
+
+
+def activate(kernel: Kernel | None) -> None:
+    """Make ``kernel``'s execution the one that is under way."""
+    global _active  # noqa: PLW0603 - read at every simulated operation
+    _active = kernel
+
+
 def here() -> Kernel | None:
     """The kernel that the calling code is simulated by; None in real threads, and in the simulator's own code."""
-    kernel = Kernel.active
+    kernel = _active
     if kernel is None or kernel.current is None or kernel.thread_id != get_ident():
         return None
     return kernel

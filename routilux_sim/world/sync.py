@@ -13,7 +13,7 @@ import sys
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
-from routilux_sim.kernel.core import Kernel, here
+from routilux_sim.kernel.core import Kernel, active, here
 from routilux_sim.kernel.errors import SimulationError
 from routilux_sim.kernel.task import BLOCKED
 from routilux_sim.world.ready import Kind, Ready, ReadyLock, ReadyRLock
@@ -52,7 +52,7 @@ class Waitable:
     __slots__ = ("__weakref__", "_waiters", "label", "site")
 
     def __init__(self, site: tuple[CodeType, int] | None = None) -> None:
-        kernel = Kernel.active
+        kernel = active()
         self.label = f"{self.kind}-{kernel.ordinal(self.kind)}" if kernel is not None else self.kind
         self.site = site
         self._waiters: list[Task] = []
@@ -345,8 +345,8 @@ def rlock_twin(ready: ReadyRLock) -> RLock:
     lock.site = ready.site
     real = ready.real
     if real._is_owned():
-        kernel = Kernel.active
-        lock._owner = next((task for task in kernel.tasks if task.is_caller), None) if kernel is not None else None
+        kernel = active()
+        lock._owner = kernel.caller if kernel is not None else None
         lock._held = _count(real)
     elif real.acquire(blocking=False):
         real.release()
