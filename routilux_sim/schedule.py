@@ -18,7 +18,8 @@ class Step(NamedTuple):
         label: Which task was about to do what, without line numbers, addresses or anything a Python version changes.
         value: The choice; 0 is the plain one.
         bound: How many there were.
-        enabled: The names of the tasks that could run, in the order of the choices; empty when not recorded.
+        enabled: The names of the tasks that could run, in the order of the choices; empty when not recorded, as
+            in the later part of an execution with thousands of tasks.
     """
 
     label: str
@@ -56,7 +57,7 @@ class Schedule:
         steps = []
         for position, (value, bound, task, op, obj) in enumerate(tape):
             what = op if obj is None else f"{op} {label_of(obj)}"
-            names = tuple(candidate.name for candidate in enabled[position]) if enabled else ()
+            names = tuple(candidate.name for candidate in enabled[position]) if position < len(enabled) else ()
             steps.append(Step(f"{task.name}: {what}", value, bound, names))
         return cls(seed, strategy, steps, epoch_ns)
 

@@ -33,6 +33,9 @@ Decision = tuple[int, int, Task, str, Any]
 STALE_DEADLINES = 1_000
 """So many that are not to come any more may stay among the deadlines, and be dropped when the clock gets there."""
 
+NOTED = 2_000_000
+"""So many candidates are noted in one execution: ten thousand tasks have as many at each choice."""
+
 PATIENCE = 100
 """How many times a task may carry on after having been killed before it is given up."""
 
@@ -74,7 +77,7 @@ class Kernel:
         limits: When to give up.
         epoch_ns: The wall clock's reading at the beginning, in nanoseconds since 1970.
         log: Called as ``log(event, fields)`` with what happens, if anybody wants to know.
-        keep_enabled: Note with each choice which tasks could have run.
+        keep_enabled: Note with each choice which tasks could have run, until `NOTED` are noted.
 
     Attributes:
         number: Tells the executions of a process apart. What lives longer than an execution keeps this, and not the
@@ -84,7 +87,7 @@ class Kernel:
         caller: The task that stands for the thread which runs the simulation; the latest, if there were several.
         ready: Tasks that could run, besides the current one, longest-waiting first.
         tape: The choices made so far.
-        enabled: With ``keep_enabled``, the candidates of each choice.
+        enabled: With ``keep_enabled``, the candidates of the choices, from the first to the last noted.
         steps: Scheduling points passed so far.
         failure: What ended the execution before its time, or None.
         entering: Called with each task before control passes to it, if anybody wants to know.
@@ -124,6 +127,7 @@ class Kernel:
         self.max_steps = limits.max_steps
         self._interrupted = False
         self._keep_enabled = keep_enabled
+        self._noted = 0
         self._driver: greenlet.greenlet = greenlet.getcurrent()
         self._deadlines: list[tuple[int, int, Task, int]] = []
         self._order = itertools.count()
@@ -273,9 +277,11 @@ class Kernel:
             self.stop(_of_strategy(error))
         self.tape.append((choice, len(ready) + 1, me, op, obj))
         if self._keep_enabled:
-            self.enabled.append((me, *ready))
+            self._note((me, *ready))
         if choice:
             following = ready.pop(choice - 1)
+            if following.state is BLOCKED:
+                _accept(following)
             ready.append(me)
             self._switch(me, following)
 
@@ -336,6 +342,29 @@ class Kernel:
             task.woken = True
             self.ready.append(task)
 
+    def offer(self, tasks: list[Task]) -> int:
+        """Make candidates of blocked tasks that could all go on, but only until one of them has: then `retract`.
+
+        They stay `BLOCKED`, and so the price does not grow with what is done for each: thousands may wait for one lock.
+
+        Returns:
+            The place of the first one in `ready`, for `retract`.
+        """
+        place = len(self.ready)
+        if not self.ending:
+            self.ready += tasks
+        return place
+
+    def retract(self, tasks: list[Task], place: int) -> None:
+        """Take back an `offer`: ``tasks`` are those that are left of it, in the same order."""
+        ready = self.ready
+        if tasks and ready:
+            # What was before them may have gone since.
+            place = min(place, len(ready) - len(tasks))
+            while ready[place] is not tasks[0]:
+                place -= 1
+            del ready[place : place + len(tasks)]
+
     def disable(self, task: Task, obj: Any) -> None:
         """Take back a `wake`: what the task was woken for is gone again, and it waits on for ``obj``.
 
@@ -366,7 +395,7 @@ class Kernel:
             self.stop(_of_strategy(error))
         self.tape.append((value, bound, me, label, None))
         if self._keep_enabled:
-            self.enabled.append(())
+            self._note(())
         return value
 
     def _next(self, me: Task | None) -> Task | None:
@@ -379,7 +408,10 @@ class Kernel:
                 self._fail(None, me)
                 return None
         if len(ready) == 1:
-            return ready.pop()
+            following = ready.pop()
+            if following.state is BLOCKED:
+                _accept(following)
+            return following
         try:
             choice = self._pick(None, ready)
             if not 0 <= choice < len(ready):
@@ -389,8 +421,18 @@ class Kernel:
             return None
         self.tape.append((choice, len(ready), me or ready[0], me.op if me else "begin", me.obj if me else None))
         if self._keep_enabled:
-            self.enabled.append(tuple(ready))
-        return ready.pop(choice)
+            self._note(tuple(ready))
+        following = ready.pop(choice)
+        if following.state is BLOCKED:
+            _accept(following)
+        return following
+
+    def _note(self, candidates: tuple[Task, ...]) -> None:
+        """Keep a choice's candidates."""
+        self.enabled.append(candidates)
+        self._noted += len(candidates)
+        if self._noted > NOTED:
+            self._keep_enabled = False
 
     def _switch(self, me: Task, following: Task | None) -> None:
         if following is None:
@@ -523,6 +565,12 @@ class Kernel:
 
 STUCK = LimitReachedError("no task can run")
 """Stands for a deadlock until the judge has worded it."""
+
+
+def _accept(task: Task) -> None:
+    """What `Kernel.wake` does, for the one task that goes on of those that were offered it."""
+    task.state = READY
+    task.woken = True
 
 
 def _refuse_choice(value: object, bound: int) -> NoReturn:
