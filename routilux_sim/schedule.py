@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, Decision, label_of
+from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, label_of
+from routilux_sim.kernel.tape import Decision
 from routilux_sim.kernel.task import Task
 
 __all__ = ["Schedule", "Step"]
@@ -49,7 +50,7 @@ class Schedule:
         cls,
         seed: int,
         strategy: str,
-        tape: Sequence[Decision],
+        tape: Iterable[Decision],
         enabled: Sequence[tuple[Task, ...]],
         epoch_ns: int,
     ) -> Schedule:

@@ -20,15 +20,13 @@ import greenlet
 from routilux.abc import LONGEST_WAIT
 from routilux_sim.kernel.errors import LimitReachedError, SimulationError, TaskKilled, TaskStuckError
 from routilux_sim.kernel.task import BLOCKED, DONE, READY, Carriers, Task
+from routilux_sim.kernel.tape import Tape
 from routilux_sim.strategy import Strategy
 
-__all__ = ["DEFAULT_EPOCH_NS", "Decision", "Kernel", "Limits", "activate", "active", "here", "wall_seconds"]
+__all__ = ["DEFAULT_EPOCH_NS", "Kernel", "Limits", "activate", "active", "here", "wall_seconds"]
 
 DEFAULT_EPOCH_NS = 1_767_225_600_000_000_000
 """What ``time.time_ns()`` reads when an execution begins: 2026-01-01 00:00:00 UTC."""
-
-Decision = tuple[int, int, Task, str, Any]
-"""A choice on the tape: value, bound, the task that was running, and its operation and object."""
 
 STALE_DEADLINES = 1_000
 """So many that are not to come any more may stay among the deadlines, and be dropped when the clock gets there."""
@@ -111,7 +109,8 @@ class Kernel:
         self.caller: Task | None = None
         self._tasks: dict[int, Task] = {}
         self._spawned = 0
-        self.tape: list[Decision] = []
+        self.tape = Tape()
+        self._record = self.tape.add
         self.enabled: list[tuple[Task, ...]] = []
         self.steps = 0
         self.failure: BaseException | None = None
@@ -275,7 +274,7 @@ class Kernel:
                 _refuse_choice(choice, len(ready) + 1)
         except Exception as error:  # noqa: BLE001 - not the program's to catch
             self.stop(_of_strategy(error))
-        self.tape.append((choice, len(ready) + 1, me, op, obj))
+        self._record((choice, len(ready) + 1, me, op, obj))
         if self._keep_enabled:
             self._note((me, *ready))
         if choice:
@@ -393,7 +392,7 @@ class Kernel:
                 _refuse_choice(value, bound)
         except Exception as error:  # noqa: BLE001 - not the program's to catch
             self.stop(_of_strategy(error))
-        self.tape.append((value, bound, me, label, None))
+        self._record((value, bound, me, label, None))
         if self._keep_enabled:
             self._note(())
         return value
@@ -419,7 +418,7 @@ class Kernel:
         except Exception as error:  # noqa: BLE001 - not the program's to catch
             self._fail(_of_strategy(error), me)
             return None
-        self.tape.append((choice, len(ready), me or ready[0], me.op if me else "begin", me.obj if me else None))
+        self._record((choice, len(ready), me or ready[0], me.op if me else "begin", me.obj if me else None))
         if self._keep_enabled:
             self._note(tuple(ready))
         following = ready.pop(choice)
@@ -586,8 +585,8 @@ def _of_strategy(error: Exception) -> SimulationError:
     return wrapped
 
 
-# Not an attribute of a class: whoever changes one often is punished by CPython, which (3.12, 3.13) stops caching look-ups
-# on it, or on all classes made from then on.
+# Not an attribute of a class: CPython gives a class a new version at each change, and there are only so many. A class that
+# has had a thousand (3.13), or every class once 65,535 have been given out (3.12), is looked up slowly from then on.
 _active: Kernel | None = None
 
 

@@ -251,13 +251,19 @@ class _Executors:
 
     def __init__(self) -> None:
         self._counter = pools.ThreadPoolExecutor._counter
+        self._numbers = itertools.count()
         self._known: set[Any] = set()
 
     def install(self) -> None:
         self._known = set(pools._threads_queues)
+        pools.ThreadPoolExecutor._counter = self._number
 
     def count_from(self, number: int) -> None:
-        pools.ThreadPoolExecutor._counter = itertools.count(number).__next__
+        self._numbers = itertools.count(number)
+
+    def _number(self) -> int:
+        # The class keeps this method for the whole campaign: changing a class has its price, see `core.active`.
+        return next(self._numbers)
 
     def finish(self) -> None:
         """What happens to executors when a program ends: their threads finish what is queued, and are joined."""
