@@ -268,13 +268,14 @@ class Kernel:
         assert me is not None  # noqa: S101 - the driver has no scheduling points
         me.op = op
         me.obj = obj
+        bound = len(ready) + 1
         try:
             choice = self._pick(me, ready)
-            if not 0 <= choice <= len(ready):
-                _refuse_choice(choice, len(ready) + 1)
+            if not 0 <= choice < bound:
+                _refuse_choice(choice, bound)
         except Exception as error:  # noqa: BLE001 - not the program's to catch
             self.stop(_of_strategy(error))
-        self._record((choice, len(ready) + 1, me, op, obj))
+        self._record((choice, bound, me, op, obj))
         if self._keep_enabled:
             self._note((me, *ready))
         if choice:
