@@ -1,5 +1,8 @@
 """How fast the simulator explores, what a decision and a switch cost, and what large programs cost.
 
+Seconds are of processor time, except beside other tools. Goals of larger work are for the whole of it; a tenth of the
+work has a tenth of the goal.
+
 python -m benchmarks.simulator [--short] [--no-peers]
 """
 
@@ -23,6 +26,12 @@ from routilux_sim.kernel.core import Limits
 from routilux_sim.strategy import Strategy, make_strategy
 
 OUTPUT = Path("build/benchmarks")
+
+# The simulator is one thread that never waits, so its processor time is its time on a machine that is its own. Tools
+# that pass control between threads wait for those, so beside them both are measured by the wall clock.
+cpu_clock = time.process_time
+wall_clock = time.perf_counter
+
 DAY = 24 * 60
 
 
@@ -41,20 +50,23 @@ class Alternate:
         return 0
 
 
-def schedules_per_second(program: Program, schedules: int) -> float:
+def schedules_per_second(program: Program, schedules: int, clock: Callable[[], float]) -> float:
+    began = clock()
     report = explore(program, schedules=schedules)
+    seconds = clock() - began
     assert report.verdict == "passed", report
-    return report.schedules / report.seconds
+    return report.schedules / seconds
 
 
 def exploring(scale: int, turns: int) -> Iterator[Figure]:
     """How many schedules a second."""
-    for program, schedules, goal in (
+    for program, most, goal in (
         (simulated.locked_counter, 20_000, 9_000),
         (simulated.executor_of_sleeps, 10_000, 3_000),
         (simulated.page_flow, 2_000, 400),
     ):
-        rate = max(schedules_per_second(program, max(schedules // scale, 10)) for _ in range(turns))
+        schedules = max(most // scale, 10)
+        rate = max(schedules_per_second(program, schedules, cpu_clock) for _ in range(turns))
         yield Figure(program.__name__, rate, "schedules/s", goal, at_least=True)
 
 
@@ -63,9 +75,9 @@ def microseconds_a_step(program: Program, strategy: Strategy) -> float:
     campaign = Campaign(program, Limits(NO_LIMIT))
     with campaign.running():
         strategy.begin(0)
-        began = time.perf_counter()
+        began = cpu_clock()
         execution = campaign.execute(strategy, 0)
-        seconds = time.perf_counter() - began
+        seconds = cpu_clock() - began
     execution.result()
     return seconds / execution.steps * 1e6
 
@@ -89,7 +101,8 @@ def steered(scale: int, turns: int, absent: dict[str, str]) -> Iterator[Figure]:
         try:
             for _ in range(turns):
                 theirs = steering.rate(name, max(1_000 // scale, 10))
-                pairs.append((schedules_per_second(simulated.locked_counter, max(20_000 // scale, 10)), theirs))
+                ours = schedules_per_second(simulated.locked_counter, max(20_000 // scale, 10), wall_clock)
+                pairs.append((ours, theirs))
         except steering.AbsentError as error:
             absent[name] = str(error)
         else:
@@ -100,10 +113,10 @@ def steered(scale: int, turns: int, absent: dict[str, str]) -> Iterator[Figure]:
 
 def large_programs(scale: int, turns: int) -> Iterator[Figure]:
     """Many tasks at once, and timers for a day, each in a fresh process."""
-    count = 10_000 // scale
+    count = 10_000 if scale <= 10 else 10_000 // scale
     costs = [in_a_process("crowd", count) for _ in range(turns)]
-    yield Figure(f"{count:,} threads alive at once", min(cost.seconds for cost in costs), "s", 2 / scale)
-    yield Figure("  what the process grows by", min(cost.megabytes for cost in costs), "MB", 200 / scale)
+    yield Figure(f"{count:,} threads alive at once", min(cost.seconds for cost in costs), "s", 2)
+    yield Figure("  what the process grows by", min(cost.megabytes for cost in costs), "MB", 200)
     minutes = max(DAY // scale, 1)
     for name, what, goal in (
         ("periodic_timers", "1,000 timers that go off every minute", 20),

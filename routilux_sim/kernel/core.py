@@ -19,8 +19,8 @@ import greenlet
 
 from routilux.abc import LONGEST_WAIT
 from routilux_sim.kernel.errors import LimitReachedError, SimulationError, TaskKilled, TaskStuckError
-from routilux_sim.kernel.task import BLOCKED, DONE, READY, Carriers, Task
 from routilux_sim.kernel.tape import Tape
+from routilux_sim.kernel.task import BLOCKED, DONE, READY, Carriers, Task
 from routilux_sim.strategy import Strategy
 
 __all__ = ["DEFAULT_EPOCH_NS", "Kernel", "Limits", "activate", "active", "here", "wall_seconds"]
@@ -219,9 +219,9 @@ class Kernel:
     def _drive(self, following: Task | None) -> None:
         """Give control to a task, from the driver, and start carriers for tasks until it comes back for good.
 
-        Only the driver starts carriers. A greenlet's stack begins where it is started: one that a task started would lie
-        on top of that task's frames, a chain of them would come to the end of the stack, and what lies in between would
-        be copied at every switch.
+        Only the driver starts carriers. A greenlet's stack begins where it is started: one that a task started would
+        lie on top of that task's frames, a chain of them would come to the end of the stack, and what lies in between
+        would be copied at every switch.
         """
         if following is None:
             return
@@ -586,8 +586,8 @@ def _of_strategy(error: Exception) -> SimulationError:
     return wrapped
 
 
-# Not an attribute of a class: CPython gives a class a new version at each change, and there are only so many. A class that
-# has had a thousand (3.13), or every class once 65,535 have been given out (3.12), is looked up slowly from then on.
+# Not an attribute of a class: CPython gives a class a new version at each change, and there are only so many. A class
+# that has had a thousand (3.13), or every class once 65,535 have been given out (3.12), is slow from then on.
 _active: Kernel | None = None
 
 
