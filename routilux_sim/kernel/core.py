@@ -586,8 +586,8 @@ def _of_strategy(error: Exception) -> SimulationError:
     return wrapped
 
 
-# Not an attribute of a class: CPython gives a class a new version at each change, and there are only so many. A class
-# that has had a thousand (3.13), or every class once 65,535 have been given out (3.12), is slow from then on.
+# Not an attribute of a class: each change of one voids what CPython has cached about look-ups on it and its instances,
+# and from 3.13 on nothing is cached any more for a class that has changed a thousand times.
 _active: Kernel | None = None
 
 
