@@ -100,8 +100,8 @@ def steered(scale: int, turns: int, absent: dict[str, str]) -> Iterator[Figure]:
         pairs = []
         try:
             for _ in range(turns):
-                theirs = steering.rate(name, max(1_000 // scale, 10))
-                ours = schedules_per_second(simulated.locked_counter, max(20_000 // scale, 10), wall_clock)
+                theirs = steering.rate(name, max(2_000 // scale, 10))
+                ours = schedules_per_second(simulated.locked_counter, max(40_000 // scale, 10), wall_clock)
                 pairs.append((ours, theirs))
         except steering.AbsentError as error:
             absent[name] = str(error)
