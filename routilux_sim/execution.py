@@ -13,7 +13,7 @@ from routilux.log import ExecutionLog
 from routilux_sim.judge.deadlock import describe_deadlock
 from routilux_sim.judge.verdict import FailureKind, Verdict, kind_of, of_execution
 from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, STUCK, Kernel, Limits
-from routilux_sim.kernel.task import DONE, Carriers, Task
+from routilux_sim.kernel.task import Carriers
 from routilux_sim.log_lines import render_all
 from routilux_sim.schedule import Schedule
 from routilux_sim.strategy import Strategy
@@ -224,7 +224,7 @@ class Campaign:
         except SystemExit as error:
             leaving = error
         self._world.finish_executors()
-        while (task := _first_alive(kernel.tasks)) is not None:
+        while (task := kernel.first_to_join()) is not None:
             join_task(kernel, task, None)
         runtime.exit()
         # Daemon threads may get another turn before the end, or not.
@@ -239,10 +239,6 @@ def _plain(value: Any) -> Any:
             value.close()
         raise TypeError("the program is 'async def', so calling it ran nothing; give a plain function")
     return value
-
-
-def _first_alive(tasks: list[Task]) -> Task | None:
-    return next((task for task in tasks[1:] if not task.daemon and task.state is not DONE), None)
 
 
 @contextmanager

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, Decision, label_of
+from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, label_of
+from routilux_sim.kernel.tape import Decision
 from routilux_sim.kernel.task import Task
 
 __all__ = ["Schedule", "Step"]
@@ -18,7 +19,8 @@ class Step(NamedTuple):
         label: Which task was about to do what, without line numbers, addresses or anything a Python version changes.
         value: The choice; 0 is the plain one.
         bound: How many there were.
-        enabled: The names of the tasks that could run, in the order of the choices; empty when not recorded.
+        enabled: The names of the tasks that could run, in the order of the choices; empty when not recorded, as
+            in the later part of an execution with thousands of tasks.
     """
 
     label: str
@@ -48,7 +50,7 @@ class Schedule:
         cls,
         seed: int,
         strategy: str,
-        tape: Sequence[Decision],
+        tape: Iterable[Decision],
         enabled: Sequence[tuple[Task, ...]],
         epoch_ns: int,
     ) -> Schedule:
@@ -56,7 +58,7 @@ class Schedule:
         steps = []
         for position, (value, bound, task, op, obj) in enumerate(tape):
             what = op if obj is None else f"{op} {label_of(obj)}"
-            names = tuple(candidate.name for candidate in enabled[position]) if enabled else ()
+            names = tuple(candidate.name for candidate in enabled[position]) if position < len(enabled) else ()
             steps.append(Step(f"{task.name}: {what}", value, bound, names))
         return cls(seed, strategy, steps, epoch_ns)
 

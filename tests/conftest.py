@@ -35,9 +35,9 @@ def pytest_collection_modifyitems(items):
 def _simulation_is_over():
     """No test leaves a simulation under way."""
     yield
-    from routilux_sim.kernel.core import Kernel  # noqa: PLC0415 - tests of the plain library must not need it earlier
+    from routilux_sim.kernel.core import active  # noqa: PLC0415 - tests of the plain library must not need it earlier
 
-    assert Kernel.active is None
+    assert active() is None
 
 
 LONGEST_NAP = 0.02

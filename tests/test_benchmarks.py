@@ -6,11 +6,14 @@ import json
 import subprocess
 import sys
 import threading
+from functools import partial
 
 import pytest
 
-from benchmarks import costs, engine, peers, plot, soak
+from benchmarks import costs, engine, fresh, growth, peers, plot, simulated, simulator, soak, steering
+from benchmarks.fresh import Cost
 from benchmarks.report import Case, Figure, Report
+from routilux_sim import explore
 
 
 @pytest.fixture(scope="module")
@@ -206,3 +209,89 @@ def test_memory_that_has_grown_is_a_finding():
     for later in (soak.Memory(75.0, 50_000), soak.Memory(50.0, 51_000), soak.Memory(None, 51_000)):
         with pytest.raises(soak.Faulty, match="memory grew"):
             before.check(later)
+
+
+def test_a_floor_is_missed_from_below(invented):
+    """And the tolerance is the same: 2 stands for three times as slow, or as much."""
+    invented.cases.clear()
+    invented.figures[:] = [
+        Figure("rate", 399.0, "schedules/s", 1200, at_least=True),
+        Figure("fast", 401.0, "schedules/s", 1200, at_least=True),
+        Figure("slow", 3.1, "s", 1),
+        Figure("quick", 2.9, "s", 1),
+    ]
+    assert [line.split(":")[0] for line in invented.missed(tolerance=2.0)] == ["rate", "slow"]
+
+
+PROGRAMS = {
+    "locked_counter": simulated.locked_counter,
+    "executor_of_sleeps": simulated.executor_of_sleeps,
+    "page_flow": simulated.page_flow,
+    "contended": simulated.contended(5, 2),
+    "crowd": simulated.crowd(5),
+    "mixed": simulated.mixed(3),
+    "periodic_timers": simulated.periodic_timers(3, 4),
+    "timers_in_a_row": simulated.timers_in_a_row(3, 4),
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_what_the_simulator_is_measured_on_passes_under_many_schedules(name):
+    """Each program checks by itself that all of its work was done."""
+    assert explore(PROGRAMS[name], schedules=30).verdict == "passed"
+
+
+@pytest.mark.parametrize(("power", "expected"), [(1, 1.0), (2, 2.0), (0.5, 0.5)])
+def test_the_exponent_is_that_of_the_large_sizes(power, expected):
+    """Small ones, whose fixed costs tell, are left out."""
+    small = [Cost(1_000, 1e6, 0.0)]
+    large = [Cost(steps, 1e-6 * steps**power, 0.0) for steps in (10_000, 100_000, 1_000_000)]
+    assert growth.exponent(small + large) == pytest.approx(expected)
+    with pytest.raises(ValueError, match="two sizes"):
+        growth.exponent(small + large[:1])
+
+
+@pytest.mark.real_time
+def test_an_execution_in_a_process_of_its_own_says_what_it_cost():
+    """Steps, seconds and megabytes; and a program that fails is an error."""
+    cost = fresh.in_a_process("mixed", 10)
+    assert cost.steps > 100
+    assert cost.seconds > 0
+    with pytest.raises(subprocess.CalledProcessError):
+        fresh.in_a_process("no_such_program")
+
+
+@pytest.mark.real_time
+def test_a_tool_that_is_not_installed_is_left_out_by_name():
+    """With what Python says about it."""
+    with pytest.raises(steering.AbsentError):
+        steering.rate("no-such-tool", 1)
+
+
+@pytest.mark.real_time
+def test_the_simulators_benchmark_measures_each_goal(monkeypatch, tmp_path, capsys):
+    """A thousandth the size: every figure is said with its goal, and a goal missed is the exit code when asked for."""
+    monkeypatch.setattr(simulator, "run", partial(simulator.run, scale=1_000))
+    files = ["--json", str(tmp_path / "a.json"), "--plot", str(tmp_path / "a.png")]
+    simulator.main(["--short", "--no-peers", *files])
+    said = capsys.readouterr().out
+    goals = ("(goal at least 3000)", "(goal 0.6)", "(goal 4)", "(goal 2)", "(goal 200)", "(goal 1.15)")
+    assert [goal for goal in goals if goal not in said] == []
+    names = [figure["name"] for figure in json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["figures"]]
+    assert {"locked_counter", "executor_of_sleeps", "exponent of time over steps"} <= set(names)
+
+    impossible = Report(True, 1, [], [Figure("rate", 1.0, "schedules/s", 2, at_least=True)])
+    monkeypatch.setattr(simulator, "run", lambda **_: (impossible, []))
+    monkeypatch.setattr(growth, "write_plot", lambda *_: None)
+    assert simulator.main(["--check", *files]) == 1
+    assert simulator.main(["--check", "--tolerance", "2", *files]) == 0
+    assert simulator.main(files) == 0
+
+
+@pytest.mark.parametrize("suffix", plot.SUFFIXES)
+def test_the_growth_is_drawn_in_the_format_of_its_suffix(suffix, tmp_path):
+    """With matplotlib."""
+    pytest.importorskip("matplotlib", reason="the extra 'bench' is not installed")
+    path = tmp_path / f"plot{suffix}"
+    growth.write_plot([Cost(steps, steps / 1e6, steps / 1e4) for steps in (10_000, 30_000, 100_000)], path, "CPython")
+    assert path.read_bytes().lstrip().startswith(b"\x89PNG" if suffix == ".png" else b"<?xml")

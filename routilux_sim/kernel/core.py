@@ -19,16 +19,20 @@ import greenlet
 
 from routilux.abc import LONGEST_WAIT
 from routilux_sim.kernel.errors import LimitReachedError, SimulationError, TaskKilled, TaskStuckError
+from routilux_sim.kernel.tape import Tape
 from routilux_sim.kernel.task import BLOCKED, DONE, READY, Carriers, Task
 from routilux_sim.strategy import Strategy
 
-__all__ = ["DEFAULT_EPOCH_NS", "Decision", "Kernel", "Limits", "here", "wall_seconds"]
+__all__ = ["DEFAULT_EPOCH_NS", "Kernel", "Limits", "activate", "active", "here", "wall_seconds"]
 
 DEFAULT_EPOCH_NS = 1_767_225_600_000_000_000
 """What ``time.time_ns()`` reads when an execution begins: 2026-01-01 00:00:00 UTC."""
 
-Decision = tuple[int, int, Task, str, Any]
-"""A choice on the tape: value, bound, the task that was running, and its operation and object."""
+STALE_DEADLINES = 1_000
+"""So many that are not to come any more may stay among the deadlines, and be dropped when the clock gets there."""
+
+NOTED = 2_000_000
+"""So many candidates are noted in one execution: ten thousand tasks have as many at each choice."""
 
 PATIENCE = 100
 """How many times a task may carry on after having been killed before it is given up."""
@@ -71,24 +75,22 @@ class Kernel:
         limits: When to give up.
         epoch_ns: The wall clock's reading at the beginning, in nanoseconds since 1970.
         log: Called as ``log(event, fields)`` with what happens, if anybody wants to know.
-        keep_enabled: Note with each choice which tasks could have run.
+        keep_enabled: Note with each choice which tasks could have run, until `NOTED` are noted.
 
     Attributes:
         number: Tells the executions of a process apart. What lives longer than an execution keeps this, and not the
             kernel, which would keep the execution's tasks alive.
         now: Virtual nanoseconds since the beginning.
         current: The task that runs; None while the kernel itself does.
+        caller: The task that stands for the thread which runs the simulation; the latest, if there were several.
         ready: Tasks that could run, besides the current one, longest-waiting first.
         tape: The choices made so far.
-        enabled: With ``keep_enabled``, the candidates of each choice.
+        enabled: With ``keep_enabled``, the candidates of the choices, from the first to the last noted.
         steps: Scheduling points passed so far.
         failure: What ended the execution before its time, or None.
         entering: Called with each task before control passes to it, if anybody wants to know.
         at_end: Called at the end of the execution, in tasks of their own, once all others have been unwound.
     """
-
-    active: Kernel | None = None
-    """The kernel whose execution is under way. One at a time: simulating patches the process."""
 
     def __init__(
         self,
@@ -104,8 +106,11 @@ class Kernel:
         self.epoch_ns = epoch_ns
         self.current: Task | None = None
         self.ready: list[Task] = []
-        self.tasks: list[Task] = []
-        self.tape: list[Decision] = []
+        self.caller: Task | None = None
+        self._tasks: dict[int, Task] = {}
+        self._spawned = 0
+        self.tape = Tape()
+        self._record = self.tape.add
         self.enabled: list[tuple[Task, ...]] = []
         self.steps = 0
         self.failure: BaseException | None = None
@@ -116,13 +121,16 @@ class Kernel:
         self._pick = strategy.pick
         self._draw = strategy.draw
         self._carriers = carriers
+        self._idle = carriers.idle
         self._limits = limits
         self.max_steps = limits.max_steps
         self._interrupted = False
         self._keep_enabled = keep_enabled
+        self._noted = 0
         self._driver: greenlet.greenlet = greenlet.getcurrent()
         self._deadlines: list[tuple[int, int, Task, int]] = []
         self._order = itertools.count()
+        self._stale = 0
         self._ordinals: dict[str, int] = {}
         self._until: Task | None = None
         self._frozen = False
@@ -132,20 +140,30 @@ class Kernel:
 
     # Tasks
 
+    @property
+    def tasks(self) -> list[Task]:
+        """The tasks that have not ended, in the order in which they were made."""
+        return list(self._tasks.values())
+
+    def first_to_join(self) -> Task | None:
+        """The oldest task that a program waits for before it ends: no daemon, nor the program's own."""
+        return next((task for task in self._tasks.values() if not task.daemon and not task.is_caller), None)
+
     def spawn(self, body: Callable[[], Any], name: str, daemon: bool) -> Task:
         """Make a task that can run from now on."""
-        task = Task(len(self.tasks) + 1, name, body, daemon)
-        self.tasks.append(task)
+        self._spawned = number = self._spawned + 1
+        task = self._tasks[number] = Task(number, name, body, daemon)
         if not self.ending:
             self.ready.append(task)
         if self.log is not None:
-            self.log("task.start", {"task": name, "number": task.number, "daemon": daemon})
+            self.log("task.start", {"task": name, "number": number, "daemon": daemon})
         return task
 
     def spawn_caller(self, body: Callable[[], Any]) -> Task:
         """Make the task that stands for the calling thread: it goes by its name, and sees its context variables."""
         task = self.spawn(body, "MainThread", daemon=False)
         task.is_caller = True
+        self.caller = task
         task.context = copy_context()
         return task
 
@@ -159,10 +177,13 @@ class Kernel:
             task.error = error
             if not self.ending:
                 self._fail(error, task)
+        # While it is still the one that runs: a finalizer may wait for something.
+        task.release()
 
     def after(self, task: Task) -> Task | None:
         """Enter a task's end; return who runs next, None for the driver."""
         task.state = DONE
+        del self._tasks[task.number]
         if self.log is not None and not self.ending:
             self.log("task.end", {"task": task.name, "number": task.number})
         if self.ending or self.failure is not None:
@@ -177,34 +198,55 @@ class Kernel:
         """Go from an ended task to another one, or to the driver; return what the carrier is given next."""
         if following is None:
             self.current = None
-            return self._driver.switch()
+            return self._driver.switch(None)
         if self.log is not None:
             self.log("task.switch", {"task": following.name})
         self.current = following
         return self._enter(following)
 
     def _enter(self, task: Task) -> Any:
+        """Give control to a task, from another one."""
         if self.entering is not None:
             self.entering(task)
         carrier = task.greenlet
         if carrier is not None:
             return carrier.switch()
-        carrier = task.greenlet = self._carriers.take()
-        return carrier.switch(self, task)
+        if self._idle:
+            carrier = task.greenlet = self._idle.pop()
+            return carrier.switch(self, task)
+        return self._driver.switch(task)
+
+    def _drive(self, following: Task | None) -> None:
+        """Give control to a task, from the driver, and start carriers for tasks until it comes back for good.
+
+        Only the driver starts carriers. A greenlet's stack begins where it is started: one that a task started would
+        lie on top of that task's frames, a chain of them would come to the end of the stack, and what lies in between
+        would be copied at every switch.
+        """
+        if following is None:
+            return
+        if self.log is not None:
+            self.log("task.switch", {"task": following.name})
+        self.current = following
+        if self.entering is not None:
+            self.entering(following)
+        carrier = following.greenlet
+        starting: Task | None = following if carrier is None else carrier.switch()
+        while starting is not None:
+            carrier = starting.greenlet = self._carriers.take()
+            starting = carrier.switch(self, starting)
 
     def run(self, task: Task) -> None:
         """Run tasks, from the driver, until ``task`` has ended or the execution has failed."""
         self._until = task
-        following = self._next(None)
-        if following is not None:
-            self.leave_for(following)
+        self._drive(self._next(None))
 
     def settle(self) -> None:
         """Let every task that can run go on, from the driver, until all wait: the clock does not move."""
         self._until = None
         self._frozen = True
         while self.ready and self.failure is None:
-            self.leave_for(self._next(None))
+            self._drive(self._next(None))
         self._frozen = False
 
     def ordinal(self, kind: str) -> int:
@@ -226,17 +268,20 @@ class Kernel:
         assert me is not None  # noqa: S101 - the driver has no scheduling points
         me.op = op
         me.obj = obj
+        bound = len(ready) + 1
         try:
             choice = self._pick(me, ready)
-            if not 0 <= choice <= len(ready):
-                _refuse_choice(choice, len(ready) + 1)
+            if not 0 <= choice < bound:
+                _refuse_choice(choice, bound)
         except Exception as error:  # noqa: BLE001 - not the program's to catch
             self.stop(_of_strategy(error))
-        self.tape.append((choice, len(ready) + 1, me, op, obj))
+        self._record((choice, bound, me, op, obj))
         if self._keep_enabled:
-            self.enabled.append((me, *ready))
+            self._note((me, *ready))
         if choice:
             following = ready.pop(choice - 1)
+            if following.state is BLOCKED:
+                _accept(following)
             ready.append(me)
             self._switch(me, following)
 
@@ -286,6 +331,8 @@ class Kernel:
         if following is not me:
             self._switch(me, following)
         me.waits_for = None
+        if deadline is not None and me.woken:
+            self._forget_deadline(me)
         return me.woken
 
     def wake(self, task: Task) -> None:
@@ -294,6 +341,29 @@ class Kernel:
             task.state = READY
             task.woken = True
             self.ready.append(task)
+
+    def offer(self, tasks: list[Task]) -> int:
+        """Make candidates of blocked tasks that could all go on, but only until one of them has: then `retract`.
+
+        They stay `BLOCKED`, and so the price does not grow with what is done for each: thousands may wait for one lock.
+
+        Returns:
+            The place of the first one in `ready`, for `retract`.
+        """
+        place = len(self.ready)
+        if not self.ending:
+            self.ready += tasks
+        return place
+
+    def retract(self, tasks: list[Task], place: int) -> None:
+        """Take back an `offer`: ``tasks`` are those that are left of it, in the same order."""
+        ready = self.ready
+        if tasks and ready:
+            # What was before them may have gone since.
+            place = min(place, len(ready) - len(tasks))
+            while ready[place] is not tasks[0]:
+                place -= 1
+            del ready[place : place + len(tasks)]
 
     def disable(self, task: Task, obj: Any) -> None:
         """Take back a `wake`: what the task was woken for is gone again, and it waits on for ``obj``.
@@ -323,9 +393,9 @@ class Kernel:
                 _refuse_choice(value, bound)
         except Exception as error:  # noqa: BLE001 - not the program's to catch
             self.stop(_of_strategy(error))
-        self.tape.append((value, bound, me, label, None))
+        self._record((value, bound, me, label, None))
         if self._keep_enabled:
-            self.enabled.append(())
+            self._note(())
         return value
 
     def _next(self, me: Task | None) -> Task | None:
@@ -338,7 +408,10 @@ class Kernel:
                 self._fail(None, me)
                 return None
         if len(ready) == 1:
-            return ready.pop()
+            following = ready.pop()
+            if following.state is BLOCKED:
+                _accept(following)
+            return following
         try:
             choice = self._pick(None, ready)
             if not 0 <= choice < len(ready):
@@ -346,15 +419,25 @@ class Kernel:
         except Exception as error:  # noqa: BLE001 - not the program's to catch
             self._fail(_of_strategy(error), me)
             return None
-        self.tape.append((choice, len(ready), me or ready[0], me.op if me else "begin", me.obj if me else None))
+        self._record((choice, len(ready), me or ready[0], me.op if me else "begin", me.obj if me else None))
         if self._keep_enabled:
-            self.enabled.append(tuple(ready))
-        return ready.pop(choice)
+            self._note(tuple(ready))
+        following = ready.pop(choice)
+        if following.state is BLOCKED:
+            _accept(following)
+        return following
+
+    def _note(self, candidates: tuple[Task, ...]) -> None:
+        """Keep a choice's candidates."""
+        self.enabled.append(candidates)
+        self._noted += len(candidates)
+        if self._noted > NOTED:
+            self._keep_enabled = False
 
     def _switch(self, me: Task, following: Task | None) -> None:
         if following is None:
             self.current = None
-            self._driver.switch()
+            self._driver.switch(None)
         else:
             if self.log is not None:
                 self.log("task.switch", {"task": following.name, "from": me.name, "point": describe(me)})
@@ -381,6 +464,15 @@ class Kernel:
                     self.ready.append(due)
             return True
         return False
+
+    def _forget_deadline(self, me: Task) -> None:
+        """Note that a deadline is not to come any more; when most of those kept are such, drop them."""
+        me.wait += 1
+        self._stale += 1
+        if self._stale > STALE_DEADLINES and self._stale * 2 > len(self._deadlines):
+            self._deadlines = [entry for entry in self._deadlines if entry[2].wait == entry[3]]
+            heapq.heapify(self._deadlines)
+            self._stale = 0
 
     def sleep(self, nanoseconds: int) -> None:
         """Suspend the current task for a time; 0 is a plain yield."""
@@ -442,7 +534,7 @@ class Kernel:
         self.ready.clear()
         self.max_steps = self.steps + 1_000_000
         for task in self.tasks:
-            if task.greenlet is not None and task.state is not DONE:
+            if task.greenlet is not None:
                 task.wait = 0
                 self._finish(task, task.greenlet.throw, TaskKilled)
         while self.at_end:
@@ -467,12 +559,18 @@ class Kernel:
             if task.wait > PATIENCE:
                 while True:
                     self.current = None
-                    self._driver.switch()
+                    self._driver.switch(None)
         raise TaskKilled
 
 
 STUCK = LimitReachedError("no task can run")
 """Stands for a deadlock until the judge has worded it."""
+
+
+def _accept(task: Task) -> None:
+    """What `Kernel.wake` does, for the one task that goes on of those that were offered it."""
+    task.state = READY
+    task.woken = True
 
 
 def _refuse_choice(value: object, bound: int) -> NoReturn:
@@ -488,9 +586,25 @@ def _of_strategy(error: Exception) -> SimulationError:
     return wrapped
 
 
+# Not an attribute of a class: each change of one voids what CPython has cached about look-ups on it and its instances,
+# and from 3.13 on nothing is cached any more for a class that has changed a thousand times.
+_active: Kernel | None = None
+
+
+def active() -> Kernel | None:
+    """The kernel whose execution is under way. One at a time: simulating patches the process."""
+    return _active
+
+
+def activate(kernel: Kernel | None) -> None:
+    """Make ``kernel``'s execution the one that is under way."""
+    global _active  # noqa: PLW0603 - read at every simulated operation
+    _active = kernel
+
+
 def here() -> Kernel | None:
     """The kernel that the calling code is simulated by; None in real threads, and in the simulator's own code."""
-    kernel = Kernel.active
+    kernel = _active
     if kernel is None or kernel.current is None or kernel.thread_id != get_ident():
         return None
     return kernel

@@ -30,6 +30,7 @@ class Task:
         op, obj: What it is about to do, or waits in: an operation's name, and the object it works on.
         waits_for: While it waits, the object that must change for it to go on.
         woken: After a wait, whether somebody woke it; False when its deadline came.
+        context: The context variables that it sees when it begins; None: none.
         thread: The ``threading.Thread`` that stands for it, once there is one.
         storage: What is local to it: `threading.local` and the like keep their data here.
     """
@@ -62,7 +63,7 @@ class Task:
         self.is_caller = False
         self.state = READY
         self.greenlet: greenlet.greenlet | None = None
-        self.context = Context()
+        self.context: Context | None = None
         self.op = "begin"
         self.obj: Any = None
         self.waits_for: Any = None
@@ -74,32 +75,47 @@ class Task:
         self.thread: Any = None
         self.storage: dict[int, Any] = {}
 
+    def release(self) -> None:
+        """Let go of what only a task that has not ended needs: the tape keeps those that have."""
+        self.body = _nothing
+        self.context = None
+        self.storage.clear()
+        self.thread = None
+
     def __repr__(self) -> str:
         return f"<task {self.number} {self.name!r} {self.state}>"
+
+
+def _nothing() -> None:
+    """Stand in for the body of a task that has ended."""
 
 
 class Carriers:
     """Greenlets to run tasks on, kept for the next task when one ends: starting a fresh one costs ten times a switch.
 
     All belong to the operating-system thread that made this object, and their parent is its running greenlet.
+
+    Attributes:
+        idle: Those that wait for a task.
     """
 
     def __init__(self) -> None:
         self._home = greenlet.getcurrent()
-        self._idle: list[greenlet.greenlet] = []
+        self.idle: list[greenlet.greenlet] = []
 
     def take(self) -> greenlet.greenlet:
-        """A greenlet that runs the task that is switched to it."""
-        if self._idle:
-            return self._idle.pop()
+        """A greenlet that runs the task that is switched to it; to be called by the home greenlet."""
+        if self.idle:
+            return self.idle.pop()
         return greenlet.greenlet(self._carry, self._home)
 
     def _carry(self, kernel: Kernel, task: Task) -> None:
         here = greenlet.getcurrent()
         while True:
-            task.context.run(kernel.run_task, task)
+            context = Context() if task.context is None else task.context
+            context.run(kernel.run_task, task)
             task.greenlet = None
-            self._idle.append(here)
+            self.idle.append(here)
             following = kernel.after(task)
             del task
             # Sleeps here until somebody has another task for this greenlet.
@@ -107,5 +123,5 @@ class Carriers:
 
     def close(self) -> None:
         """End the idle greenlets: they refer to this object, and nothing collects a greenlet that is asleep."""
-        while self._idle:
-            self._idle.pop().throw(greenlet.GreenletExit)
+        while self.idle:
+            self.idle.pop().throw(greenlet.GreenletExit)

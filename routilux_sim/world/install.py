@@ -20,7 +20,7 @@ from typing import Any
 
 from routilux import runtime as runtimes
 from routilux.abc import Runtime
-from routilux_sim.kernel.core import Kernel, here
+from routilux_sim.kernel.core import Kernel, activate, active, here
 from routilux_sim.kernel.task import DONE
 from routilux_sim.world import (
     aio,
@@ -172,7 +172,7 @@ class World:
         """Make ``kernel``'s execution the one that is under way, with its randomness seeded."""
         self._runtime = runtime
         kernel.usual_excepthook = threading.excepthook = self._usual_excepthook
-        Kernel.active = kernel
+        activate(kernel)
         counter = threading._counter  # type: ignore[attr-defined]
         policy = asyncio.events._event_loop_policy  # type: ignore[attr-defined]
         outside = thread_state.take()
@@ -189,7 +189,7 @@ class World:
             asyncio.events._event_loop_policy = policy  # type: ignore[attr-defined]
             threading._counter = counter  # type: ignore[attr-defined]
             threading.excepthook = self._usual_excepthook
-            Kernel.active = None
+            activate(None)
             self._runtime = None
 
     @contextmanager
@@ -216,7 +216,7 @@ def _interruptible() -> Iterator[None]:
         return
 
     def interrupt(signum: int, frame: object) -> None:  # noqa: ARG001 - a signal handler's
-        kernel = Kernel.active
+        kernel = active()
         if kernel is None:
             raise KeyboardInterrupt
         kernel.interrupt()
@@ -251,13 +251,19 @@ class _Executors:
 
     def __init__(self) -> None:
         self._counter = pools.ThreadPoolExecutor._counter
+        self._numbers = itertools.count()
         self._known: set[Any] = set()
 
     def install(self) -> None:
         self._known = set(pools._threads_queues)
+        pools.ThreadPoolExecutor._counter = self._number
 
     def count_from(self, number: int) -> None:
-        pools.ThreadPoolExecutor._counter = itertools.count(number).__next__
+        self._numbers = itertools.count(number)
+
+    def _number(self) -> int:
+        # The class keeps this method for the whole campaign: changing a class has its price, see `core.active`.
+        return next(self._numbers)
 
     def finish(self) -> None:
         """What happens to executors when a program ends: their threads finish what is queued, and are joined."""

@@ -28,9 +28,9 @@ class SimRuntime(Runtime):
         self._ids: dict[str, itertools.count[int]] = {}
         self._exit_calls: list[WeakMethod[Callable[[], object]]] = []
         self.instruments = instruments
-        self.point = self._point
 
-    def _point(self, op: str) -> None:
+    def point(self, op: str) -> None:
+        """A scheduling point of the production engine's own."""
         if here() is self._kernel:
             self._kernel.point(op)
 

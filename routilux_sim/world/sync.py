@@ -13,7 +13,7 @@ import sys
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
-from routilux_sim.kernel.core import Kernel, here
+from routilux_sim.kernel.core import Kernel, active, here
 from routilux_sim.kernel.errors import SimulationError
 from routilux_sim.kernel.task import BLOCKED
 from routilux_sim.world.ready import Kind, Ready, ReadyLock, ReadyRLock
@@ -52,7 +52,7 @@ class Waitable:
     __slots__ = ("__weakref__", "_waiters", "label", "site")
 
     def __init__(self, site: tuple[CodeType, int] | None = None) -> None:
-        kernel = Kernel.active
+        kernel = active()
         self.label = f"{self.kind}-{kernel.ordinal(self.kind)}" if kernel is not None else self.kind
         self.site = site
         self._waiters: list[Task] = []
@@ -110,14 +110,18 @@ def refuse(obj: Waitable, op: str) -> SimulationError:
 class Mutex(Waitable, metaclass=Kind):
     """What `Lock` and `RLock` have in common: at most one task has it."""
 
-    __slots__ = ("_contenders", "_held", "_owner")
+    __slots__ = ("_contenders", "_held", "_offer", "_owner", "_timed")
 
     def __init__(self) -> None:
         super().__init__(site_of_caller())
         self._held = 0
         self._owner: Task | None = None
-        # Tasks that could take it as soon as they run.
+        # Tasks that have come to take it while it is free.
         self._contenders: list[Task] = []
+        # While it is free, waiters are candidates: the kernel's mark for them. None: they are not.
+        self._offer: int | None = None
+        # How many of the waiters have a deadline.
+        self._timed = 0
 
     @property
     def owner(self) -> Task | None:
@@ -139,8 +143,24 @@ class Mutex(Waitable, metaclass=Kind):
 
     def forgo(self, kernel: Kernel) -> None:
         """Note that the current task, which could take it, does not want it."""
-        while kernel.current in self._contenders:
-            self._contenders.remove(kernel.current)
+        me = kernel.current
+        for tasks in (self._contenders, self._waiters):
+            while me in tasks:
+                tasks.remove(me)
+
+    def _wait(self, kernel: Kernel, op: str, deadline: int | None) -> bool:
+        """Wait until it is free: whoever is woken stays listed until it has taken it, or forgone it."""
+        me = kernel.current
+        assert me is not None  # noqa: S101 - here() has seen to it
+        self._waiters.append(me)
+        if deadline is None:
+            return kernel.block(op, self, None)
+        self._timed += 1
+        woken = kernel.block(op, self, deadline)
+        self._timed -= 1
+        if not woken and me in self._waiters:
+            self._waiters.remove(me)
+        return woken
 
     def _obtain(self, kernel: Kernel, blocking: bool, timeout: float) -> bool:
         """Take the mutex for the current task."""
@@ -166,6 +186,11 @@ class Mutex(Waitable, metaclass=Kind):
         me = kernel.current
         self._held = count
         self._owner = me
+        if self._offer is not None:
+            if me in self._waiters:
+                self._waiters.remove(me)
+            kernel.retract(self._waiters, self._offer)
+            self._offer = None
         if self._contenders:
             for task in self._contenders:
                 if task is not me:
@@ -177,14 +202,10 @@ class Mutex(Waitable, metaclass=Kind):
         self._held = 0
         self._owner = None
         if self._waiters and kernel is not None:
-            timed_out = []
-            for task in self._waiters:
-                if task.state is BLOCKED:
-                    kernel.wake(task)
-                    self._contenders.append(task)
-                else:
-                    timed_out.append(task)
-            self._waiters[:] = timed_out
+            if self._timed:
+                # Those whose time has run out are candidates already.
+                self._waiters[:] = [task for task in self._waiters if task.state is BLOCKED]
+            self._offer = kernel.offer(self._waiters)
 
     def _regain(self, kernel: Kernel, count: int) -> None:
         """Take the mutex back after waiting in a condition; a task that is being unwound takes it by force."""
@@ -345,8 +366,8 @@ def rlock_twin(ready: ReadyRLock) -> RLock:
     lock.site = ready.site
     real = ready.real
     if real._is_owned():
-        kernel = Kernel.active
-        lock._owner = next((task for task in kernel.tasks if task.is_caller), None) if kernel is not None else None
+        kernel = active()
+        lock._owner = kernel.caller if kernel is not None else None
         lock._held = _count(real)
     elif real.acquire(blocking=False):
         real.release()

@@ -165,7 +165,7 @@ def _task_of(thread: threading.Thread) -> Task | None:
     if task is None:
         kernel = here()
         if kernel is not None and thread is _calling_thread():
-            return next((task for task in reversed(kernel.tasks) if task.is_caller), None)
+            return kernel.caller
     return task
 
 
@@ -215,10 +215,11 @@ def enumerate_threads() -> list[threading.Thread]:
     kernel = here()
     if kernel is None:
         return _enumerate()
-    for task in kernel.tasks:
-        if task.state is not DONE and task.thread is None:
+    tasks = kernel.tasks
+    for task in tasks:
+        if task.thread is None:
             task.thread = _calling_thread() if task.is_caller else _stand_in(task)
-    return [task.thread for task in kernel.tasks if task.state is not DONE]
+    return [task.thread for task in tasks]
 
 
 def active_count() -> int:
