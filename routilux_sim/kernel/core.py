@@ -252,6 +252,19 @@ class Kernel:
             if following is not me:
                 self._switch(me, following)
 
+    def poll(self, obj: Any) -> None:
+        """Note that the current task, with no time left to wait, did not find what it wants of ``obj``.
+
+        When it looks again at the same instant, a nanosecond passes. Who computes what is left until a deadline, and
+        goes on while that is not below 0, would look forever: CPython's ``as_completed`` does.
+        """
+        me = self.current
+        assert me is not None  # noqa: S101 - called by tasks only
+        at, looked_at = me.polled
+        if at == self.now and looked_at is obj:
+            self.block("wait", None, self.now + 1)
+        me.polled = self.now, obj
+
     def tick(self) -> None:
         """Count a step that is no choice, such as a clock reading, so that a loop of such steps comes to an end."""
         self.steps += 1

@@ -138,6 +138,7 @@ def condition_wait(self: Any, timeout: float | None = None) -> Any:
     try:
         if timeout is not None and timeout <= 0:
             kernel.give_way("wait")
+            kernel.poll(side)
             return False
         return side._wait(kernel, "wait", deadline_after(kernel, timeout))
     finally:
@@ -245,7 +246,8 @@ def event_wait(self: Any, timeout: float | None = None) -> bool:
     if self._flag:
         return True
     if timeout is not None and timeout <= 0:
-        return False
+        kernel.poll(side)
+        return self._flag
     return side._wait(kernel, "wait", deadline_after(kernel, timeout))
 
 

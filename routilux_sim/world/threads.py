@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from routilux_sim.kernel.core import Kernel, here
+from routilux_sim.kernel.errors import TaskKilled
 from routilux_sim.kernel.task import DONE, Task
 from routilux_sim.world.sync import deadline_after
 
@@ -108,10 +109,12 @@ def _run(thread: threading.Thread, usual_hook: Any) -> None:
     """
     try:
         thread.run()
-    except SystemExit:
-        pass
-    except Exception:
+    except TaskKilled:
+        raise
+    except BaseException as error:
         if threading.excepthook is usual_hook:
+            if isinstance(error, SystemExit):
+                return
             raise
         threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), thread)))
     finally:
