@@ -27,7 +27,7 @@ class Outcome(NamedTuple):
     seconds: float
 
 
-class OddOneOut(AssertionError):
+class OddOneOutError(AssertionError):
     """A simulated program came to something else than on real threads."""
 
 
@@ -63,7 +63,11 @@ class Reluctant(Contrary):
     name = "reluctant"
 
     def pick(self, current: Any, ready: Any) -> int:
-        return 0 if self._generator.random() < 0.95 else int(self._generator.random() * (len(ready) + (current is not None)))
+        return (
+            0
+            if self._generator.random() < 0.95
+            else int(self._generator.random() * (len(ready) + (current is not None)))
+        )
 
 
 class Ranked(Contrary):
@@ -106,10 +110,10 @@ def compare(program: Program, expected: str, schedules: int, seed: int = 0, **in
         value = repr(program.run(**{name: make() for name, make in instead.items()}))
         took = time.monotonic_ns() - began
         if value != expected:
-            raise OddOneOut(f"simulated: {value}\non threads: {expected}")
+            raise OddOneOutError(f"simulated: {value}\non threads: {expected}")
         least, most = program.span
         if not least * 1_000_000 - SLACK_NS <= took <= most * 1_000_000 + SLACK_NS:
-            raise OddOneOut(f"it took {took / 1e6:g} ms, not from {least} to {most}")
+            raise OddOneOutError(f"it took {took / 1e6:g} ms, not from {least} to {most}")
 
     for strategy in strategies():
         try:

@@ -57,7 +57,9 @@ def locked_counter(scope: Scope) -> Span:
         """,
         lock=scope.one_of("Lock()", "RLock()", "Semaphore(1)", "Condition()", "BoundedSemaphore()"),
         acquire=scope.one_of(
-            "lock.acquire()", f"assert lock.acquire(timeout={LONG})", "while not lock.acquire(blocking=False): time.sleep(0)"
+            "lock.acquire()",
+            f"assert lock.acquire(timeout={LONG})",
+            "while not lock.acquire(blocking=False): time.sleep(0)",
         ),
         rounds=scope.number(1, 3),
         threads=scope.number(2, 3),

@@ -74,11 +74,11 @@ def as_they_complete(scope: Scope) -> Span:
         """
         with concurrent.futures.ThreadPoolExecutor($workers) as pool:
             futures = {pool.submit(call): n for n, call in enumerate($calls)}
+            done, rest = concurrent.futures.wait([*futures][1:], return_when=concurrent.futures.$when)
             completed = [
                 (futures[future], future.result(), future.done())
                 for future in concurrent.futures.as_completed(futures$patience)
             ]
-            done, rest = concurrent.futures.wait(futures, return_when=concurrent.futures.$when)
         again = [futures[future] for future in concurrent.futures.as_completed([*futures, *futures])]
         return sorted(completed), sorted(futures[future] for future in done), len(rest), sorted(again)
         """,
