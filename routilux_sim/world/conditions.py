@@ -247,7 +247,7 @@ def event_wait(self: Any, timeout: float | None = None) -> bool:
         return True
     if timeout is not None and timeout <= 0:
         kernel.poll(side)
-        return self._flag
+        return bool(self._flag)
     return side._wait(kernel, "wait", deadline_after(kernel, timeout))
 
 
