@@ -293,7 +293,10 @@ def semaphore_acquire(self: Any, blocking: bool = True, timeout: float | None = 
     kernel.point("acquire", side)
     deadline = deadline_after(kernel, timeout)
     while not self._value:
-        if not blocking or (timeout is not None and timeout <= 0):
+        if not blocking:
+            return False
+        if timeout is not None and timeout <= 0:
+            kernel.poll(side)
             return False
         if not side._wait(kernel, "acquire", deadline):
             return False

@@ -156,7 +156,10 @@ class Mutex(Waitable, metaclass=Kind):
         elif not blocking or timeout == 0:
             kernel.point("try-acquire", self)
         if self._held:
-            if not blocking or timeout == 0:
+            if not blocking:
+                return False
+            if timeout == 0:
+                kernel.poll(self)
                 return False
             deadline = None if timeout < 0 else deadline_after(kernel, timeout)
             while self._held:

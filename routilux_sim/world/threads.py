@@ -52,7 +52,10 @@ class TaskThread:
 def join_task(kernel: Kernel, task: Task, timeout: float | None) -> None:
     """Wait until ``task`` has ended, at most ``timeout`` virtual seconds."""
     kernel.point("join", task)
-    if task.state is DONE or (timeout is not None and timeout <= 0):
+    if task.state is DONE:
+        return
+    if timeout is not None and timeout <= 0:
+        kernel.poll(task)
         return
     me = kernel.current
     assert me is not None  # noqa: S101 - here() has seen to it
