@@ -31,7 +31,7 @@ class Task:
         waits_for: While it waits, the object that must change for it to go on.
         woken: After a wait, whether somebody woke it; False when its deadline came.
         thread: The ``threading.Thread`` that stands for it, once there is one.
-        polled: The instant of its last look, and at what, that found nothing.
+        polled: Its last look that found nothing: when, after how many clock readings, and at what.
         storage: What is local to it: `threading.local` and the like keep their data here.
     """
 
@@ -74,7 +74,7 @@ class Task:
         self.error: BaseException | None = None
         self.joiners: list[Task] = []
         self.thread: Any = None
-        self.polled: tuple[int, Any] = (-1, None)
+        self.polled: tuple[int, int, Any] = (-1, 0, None)
         self.storage: dict[int, Any] = {}
 
     def __repr__(self) -> str:

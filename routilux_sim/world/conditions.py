@@ -293,10 +293,8 @@ def semaphore_acquire(self: Any, blocking: bool = True, timeout: float | None = 
     kernel.point("acquire", side)
     deadline = deadline_after(kernel, timeout)
     while not self._value:
-        if not blocking:
-            return False
-        if timeout is not None and timeout <= 0:
-            kernel.poll(side)
+        # Not a poll as the others are: executors ask in this way, and do not wait, whether a worker is idle.
+        if not blocking or (timeout is not None and timeout <= 0):
             return False
         if not side._wait(kernel, "acquire", deadline):
             return False
