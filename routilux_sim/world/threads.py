@@ -157,13 +157,15 @@ def _is_real(thread: Any) -> bool:
 
 def is_alive(self: threading.Thread) -> bool:
     """Replace ``Thread.is_alive``."""
-    task = _task_of(self)
-    if task is None:
-        return _is_alive(self)
     kernel = here()
+    task = _task_of(self)
+    if task is None and (kernel is None or _is_real(self)):
+        return _is_alive(self)
     if kernel is not None:
         kernel.point("is_alive", task)
-    return task.state is not DONE
+        # Somebody may have started it meanwhile.
+        task = _task_of(self)
+    return task is not None and task.state is not DONE
 
 
 def _task_of(thread: threading.Thread) -> Task | None:

@@ -434,6 +434,19 @@ def test_a_local_made_in_a_thread_is_initialized_once_there():
     assert simulate(program).result() == program() == 4
 
 
+def test_a_thread_may_be_started_while_somebody_asks_whether_it_is_alive():
+    """The answer is yes or no, and always no before."""
+
+    def program():
+        thread = threading.Thread(target=time.sleep, args=(1,))
+        assert not thread.is_alive()
+        said = []
+        run_threads(thread.start, lambda: said.append(thread.is_alive()))
+        return said
+
+    assert outcomes(lambda: tuple(program()), 200) == {(False,), (True,)}
+
+
 def test_a_runners_excepthook_does_not_hide_a_failure(monkeypatch):
     """A hook that a test runner has set for real threads leaves an uncaught exception in a simulated one a failure."""
     seen = []
