@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from apscheduler.events import EVENT_JOB_EXECUTED, EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers import SchedulerNotRunningError
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -154,6 +155,46 @@ def test_jobs_may_be_added_from_several_threads():
     holds(program)
 
 
+def test_a_job_that_is_due_earlier_comes_first():
+    """Whoever adds it, and however long the scheduler meant to sleep."""
+
+    def program():
+        plan, ran = scheduler(), []
+        plan.start()
+
+        def add(seconds):
+            plan.add_job(lambda: ran.append(time.monotonic()), "date", run_date=now() + timedelta(seconds=seconds))
+
+        add(100)
+        at_once(lambda: add(10), lambda: add(5))
+        time.sleep(200)
+        plan.shutdown()
+        return ran
+
+    assert exact(program, schedules=300) == [5.0, 10.0, 100.0]
+
+
+def test_a_job_runs_or_is_removed():
+    """When it is removed in the very moment in which it is due: one of the two."""
+
+    def program():
+        times = Times()
+        plan = scheduler()
+        plan.start()
+        job = plan.add_job(times, "date", run_date=now() + timedelta(seconds=1))
+        time.sleep(1)
+        try:
+            job.remove()
+            removed = True
+        except JobLookupError:
+            removed = False
+        time.sleep(100)
+        plan.shutdown()
+        assert removed != bool(times.noted)
+
+    holds(program)
+
+
 def test_shutting_down_waits_for_what_runs():
     """And nothing runs afterwards; one of two that shut it down learns that it is too late."""
 
@@ -248,3 +289,20 @@ def test_a_one_shot_job_may_run_twice():
         assert len(times.noted) <= 1, f"it ran at {times.noted}"
 
     breaks(program, "exception", "it ran at [1.0, 1.0]")
+
+
+def test_a_scheduler_that_is_started_again_runs_nothing():
+    """Its executor has been shut down with it, and refuses every job."""
+
+    def program():
+        times = Times()
+        plan = scheduler()
+        plan.start()
+        plan.shutdown()
+        plan.start()
+        plan.add_job(times, "interval", seconds=10)
+        time.sleep(35)
+        plan.shutdown()
+        return times.noted
+
+    assert exact(program, schedules=10) == []

@@ -1,10 +1,12 @@
-"""OpenTelemetry's batch span processor: a thread, a queue, an event, and an exporter that takes its time."""
+"""OpenTelemetry's batch span processor and its periodic reader: threads, events, and exporters that take their time."""
 
 from __future__ import annotations
 
 import time
 
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, PeriodicExportingMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
@@ -38,6 +40,53 @@ def tracing(delay=0.0, **options):
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=5000, **options))
     return exporter, provider, provider.get_tracer("tests")
+
+
+class Reader(MetricExporter):
+    """Notes what the counters stood at, and when."""
+
+    def __init__(self):
+        super().__init__()
+        self.noted = []
+
+    def export(self, metrics_data, timeout_millis=10_000, **kwargs):
+        points = [
+            point.value
+            for resource in metrics_data.resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+            for point in metric.data.data_points
+        ]
+        self.noted.append((time.monotonic(), points))
+        return MetricExportResult.SUCCESS
+
+    def force_flush(self, timeout_millis=10_000):
+        return True
+
+    def shutdown(self, timeout_millis=30_000, **kwargs):
+        pass
+
+
+def test_counters_are_read_every_minute_and_at_the_end():
+    """No addition is lost, from however many threads."""
+
+    def program():
+        exporter = Reader()
+        provider = MeterProvider(
+            [PeriodicExportingMetricReader(exporter, export_interval_millis=60_000)], shutdown_on_exit=False
+        )
+        counter = provider.get_meter("tests").create_counter("count")
+
+        def work():
+            for _ in range(3):
+                counter.add(1)
+                time.sleep(50)
+
+        at_once(work, work)
+        provider.shutdown()
+        return exporter.noted
+
+    assert exact(program) == [(60.0, [4]), (120.0, [6]), (150.0, [6])]
 
 
 def test_every_span_is_exported_once():

@@ -120,6 +120,39 @@ def test_a_watch_added_while_the_observer_stops_may_be_watched_for_ever():
     breaks(program, "exception", "an emitter runs on")
 
 
+def test_handlers_may_stop_the_observer_and_take_their_watch_away():
+    """They are called with the observer's lock held, which is theirs too."""
+
+    def program():
+        watching, _, made = observer()
+
+        class Once(FileSystemEventHandler):
+            def on_any_event(self, event):
+                watching.unschedule(watch)
+                watching.stop()
+
+        watch = watching.schedule(Once(), "/a")
+        watching.start()
+        watching.join(30)
+        assert not watching.is_alive()
+        assert not [emitter for emitter in made if emitter.is_alive()]
+
+    holds(program)
+
+
+def test_taking_a_watch_away_while_the_observer_stops_may_be_an_error():
+    """Stopping takes all of them away."""
+
+    def program():
+        watching, notes, _ = observer()
+        watch = watching.schedule(notes, "/a")
+        watching.start()
+        at_once(watching.stop, lambda: watching.unschedule(watch))
+
+    report = breaks(program, "exception", "ObservedWatch")
+    assert type(report.failure.exception) is KeyError
+
+
 @pytest.mark.parametrize("size", [0, 1])
 def test_repeats_are_skipped_and_nothing_else_is(size):
     """Neighbours differ, and what each producer put comes in its order."""
