@@ -134,6 +134,7 @@ class Kernel:
         self._ordinals: dict[str, int] = {}
         self._until: Task | None = None
         self._frozen = False
+        self._readings = 0
         self.usual_excepthook: Any = None
         self.entering: Callable[[Task | None], None] | None = None
         self.at_end: list[Callable[[], None]] = []
@@ -287,7 +288,9 @@ class Kernel:
 
     def give_way(self, op: str) -> None:
         """Let others run first: the current task goes to the end of the line."""
-        self.tick()
+        self.steps += 1
+        if self.steps > self.max_steps:
+            self._exceed("steps")
         me = self.current
         assert me is not None  # noqa: S101 - called by tasks only
         if self.ready:
@@ -297,8 +300,23 @@ class Kernel:
             if following is not me:
                 self._switch(me, following)
 
+    def poll(self, obj: Any) -> None:
+        """Note that the current task, with no time left to wait, did not find what it wants of ``obj``.
+
+        When it looks again at the same instant, and has read the clock in between, a nanosecond passes. Who computes
+        what is left until a deadline, and goes on while that is not below 0, would look forever: CPython's
+        ``as_completed`` does.
+        """
+        me = self.current
+        assert me is not None  # noqa: S101 - called by tasks only
+        at, readings, looked_at = me.polled
+        if at == self.now and readings != self._readings and looked_at is obj:
+            self.block("wait", None, self.now + 1)
+        me.polled = self.now, self._readings, obj
+
     def tick(self) -> None:
-        """Count a step that is no choice, such as a clock reading, so that a loop of such steps comes to an end."""
+        """Count a clock reading as a step, so that a loop of them comes to an end."""
+        self._readings += 1
         self.steps += 1
         if self.steps > self.max_steps:
             self._exceed("steps")

@@ -32,6 +32,7 @@ class Task:
         woken: After a wait, whether somebody woke it; False when its deadline came.
         context: The context variables that it sees when it begins; None: none.
         thread: The ``threading.Thread`` that stands for it, once there is one.
+        polled: Its last look that found nothing: when, after how many clock readings, and at what.
         storage: What is local to it: `threading.local` and the like keep their data here.
     """
 
@@ -47,6 +48,7 @@ class Task:
         "number",
         "obj",
         "op",
+        "polled",
         "state",
         "storage",
         "thread",
@@ -73,6 +75,7 @@ class Task:
         self.error: BaseException | None = None
         self.joiners: list[Task] = []
         self.thread: Any = None
+        self.polled: tuple[int, int, Any] = (-1, 0, None)
         self.storage: dict[int, Any] = {}
 
     def release(self) -> None:

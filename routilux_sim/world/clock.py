@@ -33,7 +33,8 @@ def _sleep(kernel: Kernel, seconds: Any, /) -> None:
 def _nanoseconds(seconds: Any) -> int:
     if isinstance(seconds, int | float):
         if 0 <= seconds < _LONGEST_SLEEP:
-            return round(seconds * 1e9)
+            # However short, it is not a plain yield: who sleeps out what is left of a time would else do so forever.
+            return max(1, round(seconds * 1e9)) if seconds else 0
     elif hasattr(seconds, "__index__"):
         return _nanoseconds(seconds.__index__())
     # CPython says what is wrong in its own words before it sleeps.

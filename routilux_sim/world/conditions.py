@@ -138,6 +138,7 @@ def condition_wait(self: Any, timeout: float | None = None) -> Any:
     try:
         if timeout is not None and timeout <= 0:
             kernel.give_way("wait")
+            kernel.poll(side)
             return False
         return side._wait(kernel, "wait", deadline_after(kernel, timeout))
     finally:
@@ -245,7 +246,8 @@ def event_wait(self: Any, timeout: float | None = None) -> bool:
     if self._flag:
         return True
     if timeout is not None and timeout <= 0:
-        return False
+        kernel.poll(side)
+        return bool(self._flag)
     return side._wait(kernel, "wait", deadline_after(kernel, timeout))
 
 
@@ -291,6 +293,7 @@ def semaphore_acquire(self: Any, blocking: bool = True, timeout: float | None = 
     kernel.point("acquire", side)
     deadline = deadline_after(kernel, timeout)
     while not self._value:
+        # Not a poll as the others are: executors ask in this way, and do not wait, whether a worker is idle.
         if not blocking or (timeout is not None and timeout <= 0):
             return False
         if not side._wait(kernel, "acquire", deadline):

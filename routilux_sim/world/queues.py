@@ -62,6 +62,11 @@ def _is_shut(queue: Any) -> bool:
     return bool(queue.__dict__.get("is_shutdown", False))
 
 
+def _poll(kernel: Kernel, side: Any, block: bool, timeout: float | None) -> None:
+    if block and timeout == 0:
+        kernel.poll(side)
+
+
 def _put(kernel: Kernel, self: Any, item: Any, block: bool = True, timeout: float | None = None) -> None:
     sides = _sides(kernel, self)
     sides.enter(kernel, "put", sides.putters)
@@ -73,6 +78,7 @@ def _put(kernel: Kernel, self: Any, item: Any, block: bool = True, timeout: floa
         deadline = deadline_after(kernel, timeout)
         while self._qsize() >= self.maxsize:
             if not block or not sides.wait(kernel, "put", sides.putters, deadline):
+                _poll(kernel, sides.putters, block, timeout)
                 raise real.Full
             if _is_shut(self):
                 raise _ShutDown
@@ -91,6 +97,7 @@ def _get(kernel: Kernel, self: Any, block: bool = True, timeout: float | None = 
     deadline = deadline_after(kernel, timeout)
     while not self._qsize():
         if not block or not sides.wait(kernel, "get", sides.getters, deadline):
+            _poll(kernel, sides.getters, block, timeout)
             raise real.Empty
         if _is_shut(self) and not self._qsize():
             raise _ShutDown
@@ -236,6 +243,7 @@ def simple_get(self: Any, block: bool = True, timeout: float | None = None) -> A
     deadline = deadline_after(kernel, timeout)
     while not _simple_size(inner):
         if not block or not side._wait(kernel, "get", deadline):
+            _poll(kernel, side, block, timeout)
             raise real.Empty
     return _simple_get(inner, False)
 

@@ -224,6 +224,14 @@ class ReadyRLock(Ready):
 class local(_thread._local):  # noqa: N801 - the name that programs know
     """``threading.local``; being written in Python, its methods can be replaced while there is a simulation."""
 
+    def __new__(cls, /, *args: Any, **kwargs: Any) -> Any:
+        """Make one; it has attributes in the task that makes it from now on, so that ``__init__`` runs once there."""
+        self = super().__new__(cls, *args, **kwargs)
+        task = None if _here is None or (kernel := _here()) is None else kernel.current
+        if task is not None and not task.is_caller:
+            task.storage[id(self)] = ({}, self)
+        return self
+
 
 class SimpleQueue(_queue.SimpleQueue[Any]):
     """``queue.SimpleQueue``; as above."""

@@ -37,7 +37,10 @@ __all__ = [
 
 def deadline_after(kernel: Kernel, seconds: float | None) -> int | None:
     """The virtual instant ``seconds`` from now; None for no deadline."""
-    return None if seconds is None else kernel.now + max(0, round(seconds * 1e9))
+    if seconds is None:
+        return None
+    # However short, it is not nothing: who waits out what is left of a time would else do so forever.
+    return kernel.now + (max(1, round(seconds * 1e9)) if seconds > 0 else 0)
 
 
 class Waitable:
@@ -173,7 +176,10 @@ class Mutex(Waitable, metaclass=Kind):
         elif not blocking or timeout == 0:
             kernel.point("try-acquire", self)
         if self._held:
-            if not blocking or timeout == 0:
+            if not blocking:
+                return False
+            if timeout == 0:
+                kernel.poll(self)
                 return False
             deadline = None if timeout < 0 else deadline_after(kernel, timeout)
             while self._held:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from routilux_sim.kernel.core import Kernel, here
+from routilux_sim.kernel.errors import TaskKilled
 from routilux_sim.kernel.task import DONE, Task
 from routilux_sim.world.sync import deadline_after
 
@@ -51,7 +52,10 @@ class TaskThread:
 def join_task(kernel: Kernel, task: Task, timeout: float | None) -> None:
     """Wait until ``task`` has ended, at most ``timeout`` virtual seconds."""
     kernel.point("join", task)
-    if task.state is DONE or (timeout is not None and timeout <= 0):
+    if task.state is DONE:
+        return
+    if timeout is not None and timeout <= 0:
+        kernel.poll(task)
         return
     me = kernel.current
     assert me is not None  # noqa: S101 - here() has seen to it
@@ -108,10 +112,12 @@ def _run(thread: threading.Thread, usual_hook: Any) -> None:
     """
     try:
         thread.run()
-    except SystemExit:
-        pass
-    except Exception:
+    except TaskKilled:
+        raise
+    except BaseException as error:
         if threading.excepthook is usual_hook:
+            if isinstance(error, SystemExit):
+                return
             raise
         threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), thread)))
     finally:
@@ -151,13 +157,15 @@ def _is_real(thread: Any) -> bool:
 
 def is_alive(self: threading.Thread) -> bool:
     """Replace ``Thread.is_alive``."""
-    task = _task_of(self)
-    if task is None:
-        return _is_alive(self)
     kernel = here()
+    task = _task_of(self)
+    if task is None and (kernel is None or _is_real(self)):
+        return _is_alive(self)
     if kernel is not None:
         kernel.point("is_alive", task)
-    return task.state is not DONE
+        # Somebody may have started it meanwhile.
+        task = _task_of(self)
+    return task is not None and task.state is not DONE
 
 
 def _task_of(thread: threading.Thread) -> Task | None:

@@ -392,6 +392,61 @@ def test_an_excepthook_is_called_instead():
     assert simulate(program).result() == (KeyError, "'missing'", "Thread-1 (<lambda>)")
 
 
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()], ids=repr)
+def test_an_excepthook_is_given_every_exception(error):
+    """Also those that are no `Exception`; only CPython's own hook passes over SystemExit."""
+
+    def program():
+        def fail():
+            raise error
+
+        seen = []
+        previous, threading.excepthook = threading.excepthook, seen.append
+        try:
+            run_threads(fail)
+        finally:
+            threading.excepthook = previous
+        return [said.exc_value for said in seen]
+
+    assert simulate(program).result() == [error]
+
+
+def test_a_local_made_in_a_thread_is_initialized_once_there():
+    """Whether or not its ``__init__`` sets anything."""
+
+    def program():
+        made = []
+
+        class Own(threading.local):
+            def __init__(self, value):
+                made.append(threading.current_thread().name)
+                if value:
+                    self.value = value
+
+        def work(value):
+            own = Own(value)
+            own.other = 1
+            run_threads(lambda: vars(own))
+
+        run_threads(lambda: work(0), lambda: work(1))
+        return len(made)
+
+    assert simulate(program).result() == program() == 4
+
+
+def test_a_thread_may_be_started_while_somebody_asks_whether_it_is_alive():
+    """The answer is yes or no, and always no before."""
+
+    def program():
+        thread = threading.Thread(target=time.sleep, args=(1,))
+        assert not thread.is_alive()
+        said = []
+        run_threads(thread.start, lambda: said.append(thread.is_alive()))
+        return said
+
+    assert outcomes(lambda: tuple(program()), 200) == {(False,), (True,)}
+
+
 def test_a_runners_excepthook_does_not_hide_a_failure(monkeypatch):
     """A hook that a test runner has set for real threads leaves an uncaught exception in a simulated one a failure."""
     seen = []
