@@ -14,8 +14,8 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable
-from types import CodeType
+from collections.abc import Callable, Iterator
+from types import CodeType, ModuleType
 from typing import Any
 
 __all__ = [
@@ -319,12 +319,27 @@ def originals_of(module: Any) -> dict[str, Any]:
     return {**vars(module), **{name: original for owner, name, original, _ in ROWS if owner is module}}
 
 
+def _captured_in_modules() -> Iterator[tuple[Any, str, Any, Any]]:
+    """The same names as other modules have imported them so far; they may make locks at any time."""
+    replacements = {id(original): (original, replacement) for _, _, original, replacement in ROWS}
+    owners = {id(owner) for owner, _, _, _ in ROWS}
+    for module in list(sys.modules.values()):
+        if type(module) is not ModuleType or id(module) in owners or module.__name__.startswith(_LEFT_ALONE):
+            continue
+        for name, value in list(vars(module).items()):
+            if id(value) in replacements:
+                yield module, name, *replacements[id(value)]
+
+
+_LEFT_ALONE = ("routilux_sim", "importlib.", "_frozen_importlib")
+
+
 def prepare() -> Callable[[], None]:
-    """Put what is ready in place; return what takes it away again, where nobody has put something else there since."""
+    """Put what is ready in place, also where modules have captured it; return what takes it away again, where nobody has put something else there since."""
     global _prepared  # noqa: PLW0603 - whether what is made now may meet a simulation later
     if _prepared:
         return lambda: None
-    put = [row for row in ROWS if vars(row[0])[row[1]] is row[2]]
+    put = [row for row in ROWS if vars(row[0])[row[1]] is row[2]] + list(_captured_in_modules())
     for owner, name, _, replacement in put:
         setattr(owner, name, replacement)
     _prepared = True
@@ -333,7 +348,7 @@ def prepare() -> Callable[[], None]:
         global _prepared  # noqa: PLW0603 - as above
         _prepared = False
         for owner, name, original, replacement in put:
-            if vars(owner)[name] is replacement:
+            if vars(owner).get(name) is replacement:
                 setattr(owner, name, original)
 
     return restore
