@@ -335,7 +335,11 @@ _LEFT_ALONE = ("routilux_sim", "importlib.", "_frozen_importlib")
 
 
 def prepare() -> Callable[[], None]:
-    """Put what is ready in place, also where modules have captured it; return what takes it away again, where nobody has put something else there since."""
+    """Put what is ready in place, also where modules have captured it.
+
+    Returns:
+        What takes it away again, where nobody has put something else there since.
+    """
     global _prepared  # noqa: PLW0603 - whether what is made now may meet a simulation later
     if _prepared:
         return lambda: None

@@ -1,4 +1,4 @@
-"""What is written down in docs/findings.md is about the libraries that are installed, and has the tests that it names."""
+"""What docs/findings.md says is about the libraries that are installed, and has the tests that it names."""
 
 from __future__ import annotations
 
