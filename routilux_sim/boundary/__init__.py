@@ -16,7 +16,7 @@ from typing import Any
 from routilux_sim.boundary import language, network, system, threads
 from routilux_sim.boundary.rows import Entry, Status
 
-__all__ = ["LISTED", "STATUSES", "Entry", "Status", "entries", "entry", "entry_points", "modules", "resolve"]
+__all__ = ["LISTED", "STATUSES", "Entry", "Status", "entries", "entry", "entry_points", "is_here", "modules", "resolve"]
 
 STATUSES: tuple[Status, ...] = ("simulated", "seeded", "allowed", "escapes")
 
@@ -56,6 +56,15 @@ def resolve(module: str, name: str) -> Any:
     for part in name.split("."):
         value = getattr(value, part)
     return value
+
+
+def is_here(entry: Entry) -> bool:
+    """Whether the running Python has the name of an entry."""
+    try:
+        resolve(entry.module, entry.name)
+    except (ImportError, AttributeError):
+        return False
+    return True
 
 
 def entry_points(module: str) -> Iterator[str]:

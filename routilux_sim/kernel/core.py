@@ -568,6 +568,7 @@ class Kernel:
         A task that hangs while it is being unwound is left for good.
         """
         if self.ending and self.current is not None:
+            self.failure = self.failure or error
             self.current.wait = PATIENCE
         self.stop(error)
 

@@ -88,18 +88,21 @@ def _is_installed(code: CodeType) -> bool:
 
 
 def _call(frame: FrameType) -> str | None:
-    """The source of the expression that ``frame`` is evaluating, on one line."""
+    """The source of the call that ``frame`` is in, on one line; of its whole line if it is in none."""
     code = frame.f_code
+    line = linecache.getline(code.co_filename, frame.f_lineno or 0, frame.f_globals).strip() or None
     where = next(islice(code.co_positions(), frame.f_lasti // 2, None), None)
     if where is None or None in where:
-        return linecache.getline(code.co_filename, frame.f_lineno or 0, frame.f_globals).strip() or None
+        return line
     first, last, begin, end = where
     assert first is not None  # noqa: S101 - seen just now
     assert last is not None  # noqa: S101 - likewise
     lines = [linecache.getline(code.co_filename, n, frame.f_globals).encode() for n in range(first, last + 1)]
     lines[-1] = lines[-1][:end]
     lines[0] = lines[0][begin:]
-    text = " ".join(line.decode(errors="replace").strip() for line in lines).strip()
+    text = " ".join(part.decode(errors="replace").strip() for part in lines).strip()
+    if "(" not in text:
+        return line
     return text if len(text) <= LONGEST_CALL else f"{text[:LONGEST_CALL]}…"
 
 
