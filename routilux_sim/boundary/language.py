@@ -42,7 +42,8 @@ ENTRIES: tuple[Entry, ...] = (
             "abs aiter all anext any ascii bin bool bytearray bytes callable chr classmethod complex delattr dict dir "
             "divmod enumerate filter float format frozenset getattr globals hasattr hex int isinstance issubclass iter "
             "len list locals map max memoryview min next object oct ord pow property range repr reversed round set "
-            "setattr slice sorted staticmethod str sum super tuple type vars zip copyright credits license exit quit help",
+            "setattr slice sorted staticmethod str sum super tuple type vars zip copyright credits license exit "
+            "quit help",
             _COMPUTES,
         ),
     ),
@@ -76,16 +77,16 @@ ENTRIES: tuple[Entry, ...] = (
     *module(
         "gc",
         allowed(
-            "collect disable enable freeze get_count get_debug get_freeze_count get_objects get_referents get_referrers "
-            "get_stats get_threshold is_finalized is_tracked isenabled set_debug set_threshold unfreeze",
+            "collect disable enable freeze get_count get_debug get_freeze_count get_objects get_referents "
+            "get_referrers get_stats get_threshold is_finalized is_tracked isenabled set_debug set_threshold unfreeze",
             "collecting waits until an execution has ended, unless the program asks for it",
         ),
     ),
     *module(
         "weakref",
         allowed(
-            "CallableProxyType KeyedRef ProxyType ReferenceType WeakKeyDictionary WeakMethod WeakSet WeakValueDictionary "
-            "finalize getweakrefcount getweakrefs proxy ref",
+            "CallableProxyType KeyedRef ProxyType ReferenceType WeakKeyDictionary WeakMethod WeakSet "
+            "WeakValueDictionary finalize getweakrefcount getweakrefs proxy ref",
             "references count as ever; a cycle is found when an execution has ended",
         ),
     ),
@@ -96,8 +97,8 @@ ENTRIES: tuple[Entry, ...] = (
     *module(
         "functools",
         allowed(
-            "cache cached_property cmp_to_key lru_cache partial partialmethod reduce singledispatch singledispatchmethod "
-            "total_ordering update_wrapper wraps",
+            "cache cached_property cmp_to_key lru_cache partial partialmethod reduce singledispatch "
+            "singledispatchmethod total_ordering update_wrapper wraps",
             "as it comes; what it locks with is of threading, or takes no time",
         ),
     ),
@@ -113,8 +114,8 @@ ENTRIES: tuple[Entry, ...] = (
     *module(
         "hashlib",
         allowed(
-            "blake2b blake2s file_digest md5 new pbkdf2_hmac scrypt sha1 sha224 sha256 sha384 sha3_224 sha3_256 sha3_384 "
-            "sha3_512 sha512 shake_128 shake_256",
+            "blake2b blake2s file_digest md5 new pbkdf2_hmac scrypt sha1 sha224 sha256 sha384 sha3_224 sha3_256 "
+            "sha3_384 sha3_512 sha512 shake_128 shake_256",
             _COMPUTES,
         ),
     ),

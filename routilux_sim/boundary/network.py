@@ -15,8 +15,8 @@ _NO_WAIT = (
 )
 _COMPUTES = "computes, or describes what is there"
 _METHODS = (
-    "accept connect connect_ex bind listen recv recv_into recvfrom recvfrom_into recvmsg recvmsg_into send sendall sendto "
-    "sendmsg sendmsg_afalg sendfile"
+    "accept connect connect_ex bind listen recv recv_into recvfrom recvfrom_into recvmsg recvmsg_into send sendall "
+    "sendto sendmsg sendmsg_afalg sendfile"
 )
 
 ENTRIES: tuple[Entry, ...] = (
@@ -28,10 +28,12 @@ ENTRIES: tuple[Entry, ...] = (
     *module(
         "selectors",
         escapes(
-            "SelectSelector.select PollSelector.select EpollSelector.select DevpollSelector.select KqueueSelector.select",
+            "SelectSelector.select PollSelector.select EpollSelector.select DevpollSelector.select "
+            "KqueueSelector.select",
             _NO_WAIT,
         ),
-        escapes("PollSelector EpollSelector DevpollSelector KqueueSelector DefaultSelector", _NO_WAIT, on="select.poll"),
+        escapes("PollSelector EpollSelector DevpollSelector KqueueSelector", _NO_WAIT),
+        escapes("DefaultSelector", _NO_WAIT, on="selectors.EpollSelector"),
         allowed("SelectSelector", "a list of files, until it is asked to wait"),
         allowed("BaseSelector SelectorKey", "a base class or a record"),
     ),
@@ -74,8 +76,8 @@ ENTRIES: tuple[Entry, ...] = (
         allowed("SSLSocket wrap_socket", "a socket is harmless until it is used"),
         allowed("MemoryBIO SSLObject SSLSession", "works in memory; its keys are random in reality"),
         allowed(
-            "DER_cert_to_PEM_cert PEM_cert_to_DER_cert cert_time_to_seconds get_protocol_name match_hostname RAND_status "
-            "RAND_add",
+            "DER_cert_to_PEM_cert PEM_cert_to_DER_cert cert_time_to_seconds get_protocol_name match_hostname "
+            "RAND_status RAND_add",
             _COMPUTES,
         ),
         escapes("RAND_bytes RAND_pseudo_bytes", "draw from os.urandom() or secrets, which are seeded"),
@@ -92,7 +94,9 @@ ENTRIES: tuple[Entry, ...] = (
         escapes("urlopen urlretrieve", f"{_NO_IO}; file: and data: URLs may be opened", event="urllib.Request"),
         escapes("ftpwrapper", _NO_IO, on="socket.create_connection"),
         allowed("URLopener FancyURLopener", "does nothing until it opens something, which is stopped"),
-        allowed("Request OpenerDirector build_opener install_opener urlcleanup", "describes a request, until it is sent"),
+        allowed(
+            "Request OpenerDirector build_opener install_opener urlcleanup", "describes a request, until it is sent"
+        ),
         allowed(
             "AbstractBasicAuthHandler AbstractDigestAuthHandler AbstractHTTPHandler BaseHandler CacheFTPHandler "
             "DataHandler FTPHandler FileHandler HTTPBasicAuthHandler HTTPCookieProcessor HTTPDefaultErrorHandler "

@@ -68,22 +68,22 @@ ENTRIES: tuple[Entry, ...] = (
         escapes("_exit abort", "raise SystemExit: this would end the tests too"),
         allowed(_OS_FILES, _FILES),
         allowed(
-            "close closerange dup dup2 eventfd get_blocking set_blocking get_inheritable set_inheritable isatty login_tty "
-            "memfd_create openpty grantpt posix_openpt ptsname unlockpt pidfd_open pipe pipe2 ttyname tcgetpgrp "
-            "tcsetpgrp device_encoding",
+            "close closerange dup dup2 eventfd get_blocking set_blocking get_inheritable set_inheritable isatty "
+            "login_tty memfd_create openpty grantpt posix_openpt ptsname unlockpt pidfd_open pipe pipe2 ttyname "
+            "tcgetpgrp tcsetpgrp device_encoding",
             _DESCRIPTORS,
         ),
         allowed(
-            "confstr cpu_count process_cpu_count ctermid get_exec_path get_terminal_size getegid getenv getenvb geteuid "
-            "getgid getgrouplist getgroups getloadavg getlogin getpgid getpgrp getpid getppid getpriority getresgid "
-            "getresuid getsid getuid sched_get_priority_max sched_get_priority_min sched_getaffinity sched_getparam "
-            "sched_getscheduler sched_rr_get_interval sysconf times uname",
+            "confstr cpu_count process_cpu_count ctermid get_exec_path get_terminal_size getegid getenv getenvb "
+            "geteuid getgid getgrouplist getgroups getloadavg getlogin getpgid getpgrp getpid getppid getpriority "
+            "getresgid getresuid getsid getuid sched_get_priority_max sched_get_priority_min sched_getaffinity "
+            "sched_getparam sched_getscheduler sched_rr_get_interval sysconf times uname",
             _MACHINE,
         ),
         allowed(
-            "initgroups nice putenv unsetenv register_at_fork sched_setaffinity sched_setparam sched_setscheduler setegid setpgrp "
-            "seteuid setgid setgroups setns setpgid setpriority setregid setresgid setresuid setreuid setsid setuid "
-            "umask unshare plock",
+            "initgroups nice putenv unsetenv register_at_fork sched_setaffinity sched_setparam sched_setscheduler "
+            "setegid setpgrp seteuid setgid setgroups setns setpgid setpriority setregid setresgid setresuid "
+            "setreuid setsid setuid umask unshare plock",
             _SETS,
         ),
         allowed(
@@ -169,7 +169,7 @@ ENTRIES: tuple[Entry, ...] = (
         "pty",
         escapes("fork", _NO_PROCESS, on="os.forkpty"),
         escapes("spawn", _NO_PROCESS, on="os.forkpty"),
-        escapes("waitpid", _NO_CHILD, on="os.waitpid"),
+        escapes("waitpid", _NO_CHILD),
         allowed("openpty master_open slave_open close", _DESCRIPTORS),
     ),
     *module(
@@ -205,7 +205,8 @@ ENTRIES: tuple[Entry, ...] = (
     *module(
         "faulthandler",
         allowed(
-            "cancel_dump_traceback_later disable dump_traceback dump_traceback_later enable is_enabled register unregister",
+            "cancel_dump_traceback_later disable dump_traceback dump_traceback_later enable is_enabled register "
+            "unregister",
             "for finding errors, in real time",
         ),
     ),
@@ -216,12 +217,12 @@ ENTRIES: tuple[Entry, ...] = (
             "what foreign code does is not seen; looking up C functions that wait or start something is stopped",
         ),
         allowed(
-            "ARRAY Array LittleEndianStructure LittleEndianUnion BigEndianStructure BigEndianUnion POINTER SetPointerType "
-            "Structure Union addressof alignment byref c_bool c_buffer c_byte c_char c_char_p c_double c_float c_int "
-            "c_int16 c_int32 c_int64 c_int8 c_long c_longdouble c_longlong c_short c_size_t c_ssize_t c_time_t c_ubyte "
-            "c_uint c_uint16 c_uint32 c_uint64 c_uint8 c_ulong c_ulonglong c_ushort c_void_p c_voidp c_wchar c_wchar_p "
-            "cast create_string_buffer create_unicode_buffer get_errno memmove memset pointer py_object resize "
-            "set_errno sizeof string_at wstring_at",
+            "ARRAY Array LittleEndianStructure LittleEndianUnion BigEndianStructure BigEndianUnion POINTER "
+            "SetPointerType Structure Union addressof alignment byref c_bool c_buffer c_byte c_char c_char_p "
+            "c_double c_float c_int c_int16 c_int32 c_int64 c_int8 c_long c_longdouble c_longlong c_short c_size_t "
+            "c_ssize_t c_time_t c_ubyte c_uint c_uint16 c_uint32 c_uint64 c_uint8 c_ulong c_ulonglong c_ushort "
+            "c_void_p c_voidp c_wchar c_wchar_p cast create_string_buffer create_unicode_buffer get_errno memmove "
+            "memset pointer py_object resize set_errno sizeof string_at wstring_at",
             "memory",
         ),
     ),

@@ -107,9 +107,10 @@ ENTRIES: tuple[Entry, ...] = (
         ),
         simulated("all_tasks as_completed", "in the order of the tasks' numbers"),
         simulated(
-            "sleep wait wait_for timeout timeout_at Timeout gather shield ensure_future create_task to_thread wrap_future "
-            "run_coroutine_threadsafe Future Task TaskGroup Handle TimerHandle Lock Event Condition Semaphore "
-            "BoundedSemaphore Barrier Queue LifoQueue PriorityQueue create_eager_task_factory eager_task_factory",
+            "sleep wait wait_for timeout timeout_at Timeout gather shield ensure_future create_task to_thread "
+            "wrap_future run_coroutine_threadsafe Future Task TaskGroup Handle TimerHandle Lock Event Condition "
+            "Semaphore BoundedSemaphore Barrier Queue LifoQueue PriorityQueue create_eager_task_factory "
+            "eager_task_factory",
             "asyncio's own, in a loop that waits in virtual time",
             on=_POLICY,
         ),
@@ -121,8 +122,8 @@ ENTRIES: tuple[Entry, ...] = (
         allowed("get_event_loop_policy set_event_loop_policy", "put back when the execution ends"),
         allowed(
             "AbstractEventLoop AbstractEventLoopPolicy AbstractServer AbstractChildWatcher BaseEventLoop BaseProtocol "
-            "BaseTransport BufferedProtocol DatagramProtocol DatagramTransport Protocol ReadTransport SubprocessProtocol "
-            "SubprocessTransport Transport WriteTransport",
+            "BaseTransport BufferedProtocol DatagramProtocol DatagramTransport Protocol ReadTransport "
+            "SubprocessProtocol SubprocessTransport Transport WriteTransport",
             "a base class: it does nothing by itself",
         ),
         allowed(
@@ -137,7 +138,7 @@ ENTRIES: tuple[Entry, ...] = (
         escapes(
             "SelectorEventLoop EventLoop",
             "a loop of this class waits in reality: make one with asyncio.new_event_loop() or asyncio.run()",
-            on="select.epoll",
+            on="selectors.DefaultSelector",
         ),
         escapes("create_subprocess_exec", _NO_PROCESS, on="asyncio.BaseEventLoop.subprocess_exec"),
         escapes("create_subprocess_shell", _NO_PROCESS, on="asyncio.BaseEventLoop.subprocess_shell"),
@@ -150,10 +151,10 @@ ENTRIES: tuple[Entry, ...] = (
             "BaseEventLoop.sock_recv BaseEventLoop.sock_recv_into BaseEventLoop.sock_recvfrom "
             "BaseEventLoop.sock_recvfrom_into BaseEventLoop.sock_sendall BaseEventLoop.sock_sendto "
             "BaseEventLoop.sock_connect BaseEventLoop.sock_accept BaseEventLoop.sock_sendfile BaseEventLoop.sendfile "
-            "BaseEventLoop.start_tls BaseEventLoop.getaddrinfo BaseEventLoop.getnameinfo BaseEventLoop.create_connection "
-            "BaseEventLoop.create_server BaseEventLoop.create_unix_connection BaseEventLoop.create_unix_server "
-            "BaseEventLoop.create_datagram_endpoint BaseEventLoop.connect_accepted_socket "
-            "BaseEventLoop.connect_read_pipe BaseEventLoop.connect_write_pipe",
+            "BaseEventLoop.start_tls BaseEventLoop.getaddrinfo BaseEventLoop.getnameinfo "
+            "BaseEventLoop.create_connection BaseEventLoop.create_server BaseEventLoop.create_unix_connection "
+            "BaseEventLoop.create_unix_server BaseEventLoop.create_datagram_endpoint "
+            "BaseEventLoop.connect_accepted_socket BaseEventLoop.connect_read_pipe BaseEventLoop.connect_write_pipe",
             _NO_IO,
             on="routilux_sim.world.aio.EventLoop",
         ),
@@ -170,7 +171,9 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     *module(
         "contextvars",
-        allowed("Context ContextVar Token copy_context", "each simulated thread has a context of its own, as real ones do"),
+        allowed(
+            "Context ContextVar Token copy_context", "each simulated thread has a context of its own, as real ones do"
+        ),
     ),
     *module(
         "random",

@@ -78,15 +78,15 @@ def _is_terminal(file: Any) -> bool:
 
 
 def _is_waiting_symbol(kernel: Kernel, args: tuple[Any, ...]) -> bool:  # noqa: ARG001 - a condition's
-    return args[1] in _WAITING_SYMBOLS
+    return args[1] in _WAITING_SYMBOLS.split()
 
 
-_WAITING_SYMBOLS = frozenset(
-    "sleep usleep nanosleep clock_nanosleep select pselect poll ppoll epoll_wait pause sigwait sigwaitinfo sigtimedwait "
-    "wait wait3 wait4 waitid waitpid fork vfork system popen execv execve execvp posix_spawn posix_spawnp "
+_WAITING_SYMBOLS = (
+    "sleep usleep nanosleep clock_nanosleep select pselect poll ppoll epoll_wait pause sigwait sigwaitinfo "
+    "sigtimedwait wait wait3 wait4 waitid waitpid fork vfork system popen execv execve execvp posix_spawn posix_spawnp "
     "pthread_create pthread_join pthread_mutex_lock pthread_cond_wait pthread_cond_timedwait sem_wait sem_timedwait "
     "thrd_create thrd_sleep connect accept recv recvfrom recvmsg Sleep SleepEx WaitForSingleObject "
-    "WaitForMultipleObjects".split()
+    "WaitForMultipleObjects"
 )
 
 _CONNECTIONS = (

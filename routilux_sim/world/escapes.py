@@ -22,17 +22,22 @@ __all__ = ["NO_IO", "Guard", "error_of", "guard", "is_waiting_file", "replacemen
 
 NO_IO = "keep real input and output out of the program"
 
+_HEAP_TYPE, _IMMUTABLE = 1 << 9, 1 << 8
+"""Of a class: it was not compiled in; its attributes cannot be set."""
+
 STANDARD_OUTPUTS = (1, 2)
 """File descriptors that a program may write to, whatever they lead to."""
 
 
 def replacements() -> list[tuple[Any, str, Any]]:
     """Owner, name and what to put there while the simulated world is installed."""
-    rows: list[tuple[Any, str, Any]] = []
+    rows: dict[tuple[int, str], tuple[Any, str, Any]] = {}
     for entry in boundary.entries():
         if entry.status == "escapes" and not entry.on and not entry.event:
-            rows += _rows(entry)
-    return rows
+            for row in _rows(entry):
+                # A class may go by two names.
+                rows.setdefault((id(row[0]), row[1]), row)
+    return list(rows.values())
 
 
 def _rows(entry: boundary.Entry) -> list[tuple[Any, str, Any]]:
@@ -44,7 +49,7 @@ def _rows(entry: boundary.Entry) -> list[tuple[Any, str, Any]]:
         owner = boundary.resolve(entry.module, path) if path else sys.modules[entry.module]
     except (ImportError, AttributeError):
         return []
-    if isinstance(original, type) and "__init__" in vars(original):
+    if isinstance(original, type) and original.__flags__ & _HEAP_TYPE and not original.__flags__ & _IMMUTABLE:
         # A class may be captured, derived from and asked for: it stays, and cannot be made.
         return [(original, "__init__", guard(original, "__init__", what, entry.note))]
     if path:
@@ -66,15 +71,14 @@ class Guard:
 
     __slots__ = ("_condition", "_original", "_remedy", "_what")
 
-    def __init__(
-        self, original: Any, what: str, remedy: str, condition: Callable[..., bool] | None = None
-    ) -> None:
+    def __init__(self, original: Any, what: str, remedy: str, condition: Callable[..., bool] | None = None) -> None:
         self._original = original
         self._what = what
         self._remedy = remedy
         self._condition = condition
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function, or end the execution."""
         kernel = here()
         if kernel is not None and (self._condition is None or self._condition(*args, **kwargs)):
             _stop(kernel, self._what, self._remedy, sys._getframe(1))
@@ -142,11 +146,11 @@ def _harmless_devices() -> set[int]:
     return {os.stat(path).st_rdev for path in ("/dev/null", "/dev/zero", "/dev/full") if os.path.exists(path)}
 
 
-def _is_waiting_read(fd: Any = None, *args: Any, **kwargs: Any) -> bool:
+def _is_waiting_read(fd: Any = None, *_: Any, **__: Any) -> bool:
     return is_waiting_file(fd)
 
 
-def _is_waiting_write(fd: Any = None, *args: Any, **kwargs: Any) -> bool:
+def _is_waiting_write(fd: Any = None, *_: Any, **__: Any) -> bool:
     return fd not in STANDARD_OUTPUTS and is_waiting_file(fd)
 
 

@@ -136,5 +136,3 @@ def _describe(task: Task, is_current: bool, running: FrameType | None) -> Iterat
         source = linecache.getline(code.co_filename, caller.f_lineno or 0, caller.f_globals).strip()
         if source:
             yield f"    {source}"
-
-

@@ -1,9 +1,10 @@
 """Breaks off an execution that hangs in reality: a task that takes no step for so many real seconds.
 
-A real thread looks now and then at how many steps have been taken; executions pay nothing for it. When they stand still,
-it interrupts the simulating thread: the main thread by a signal, which also ends most calls into C that wait, another one
-by an exception, which only reaches Python code. It holds off while a debugger has the word, and while the whole process
-was stopped. There is one such thread in the process, made when first needed, and asleep while nothing is simulated.
+A real thread looks now and then at how many steps have been taken; executions pay nothing for it. When they stand
+still, it interrupts the simulating thread: the main thread by a signal, which also ends most calls into C that wait,
+another one by an exception, which only reaches Python code. It holds off while a debugger has the word, and while the
+whole process was stopped. There is one such thread in the process, made when first needed, and asleep while nothing is
+simulated.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ def _error_of(kernel: Kernel, watch: _Watch, frame: FrameType | None) -> HangErr
     task = kernel.current.name if kernel.current is not None else "?"
     text = (
         f"task {task!r} took no step for {watch.seconds:g} real seconds: a call that is not simulated waits, or a loop "
-        "does not end; replace it, make it take steps (time.sleep(0) is one), or set hang_seconds higher if it is only slow"
+        "does not end; replace it, let it take steps (time.sleep(0) is one), or set hang_seconds higher if it is slow"
     )
     if place is not None:
         text += f"\n  at {place}"
@@ -155,8 +156,11 @@ class _Dog:
             self._open()
             _sleep(0.001)
             # It is gone from the interpreter's sight a moment earlier than from the system's.
-            if not self._alive:
+            if self._is_gone():
                 break
+
+    def _is_gone(self) -> bool:
+        return not self._alive
 
     def nap(self, seconds: float) -> None:
         """Wait, in the thread, unless there is news."""
@@ -257,9 +261,9 @@ class _Look:
         error = kernel.failure
         if not isinstance(error, HangError):
             error = _error_of(kernel, self._watch, _frame_of(self._watch.thread_id))
-        with contextlib.suppress(OSError, ValueError):
-            sys.__stderr__.write(f"\nroutilux-sim: a simulation hangs, and cannot be interrupted:\n{error}\n")
-            sys.__stderr__.flush()
+        # Not `sys.stderr`: what stands there may belong to the thread that hangs.
+        with contextlib.suppress(OSError):
+            os.write(2, f"\nroutilux-sim: a simulation hangs, and cannot be interrupted:\n{error}\n".encode())
 
 
 def _frame_of(thread_id: int) -> FrameType | None:
