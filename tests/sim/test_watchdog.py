@@ -14,12 +14,15 @@ import textwrap
 import threading
 import time
 import warnings
+from contextlib import contextmanager
 
 import pytest
 
 from routilux_sim import HangError, SimScheduler, explore, replay, simulate
 from routilux_sim.kernel.core import Limits
 from routilux_sim.world import watchdog
+
+pytestmark = pytest.mark.real_time
 
 SOON = 0.3
 """Real seconds that a hang may last here."""
@@ -238,21 +241,27 @@ def test_a_debugger_may_wait():
         sys.settrace(tracing)
 
 
-def run_script(text, **options):
-    return subprocess.Popen(
+@contextmanager
+def script(text):
+    """A process of its own that runs ``text``; it does not outlive the test."""
+    process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(text)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        **options,
     )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_a_stopped_process_is_not_hanging():
     """The time for which the whole process stood still does not count."""
-    process = run_script("""
-        import os, sys
+    text = """
+        import os
         from routilux_sim import simulate
 
         def program():
@@ -263,8 +272,8 @@ def test_a_stopped_process_is_not_hanging():
                 pass
 
         print(simulate(program, hang_seconds=2).verdict)
-    """)
-    with process:
+    """
+    with script(text) as process:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGSTOP)
         time.sleep(3)
@@ -274,7 +283,7 @@ def test_a_stopped_process_is_not_hanging():
 
 def test_a_wait_that_nothing_breaks_is_reported_on_standard_error():
     """In a thread that signals do not reach, a call into C goes on; at least it is said where, before it ends."""
-    process = run_script("""
+    text = """
         import ctypes, threading
         from routilux_sim import simulate
 
@@ -289,8 +298,8 @@ def test_a_wait_that_nothing_breaks_is_reported_on_standard_error():
         thread = threading.Thread(target=run)
         thread.start()
         thread.join()
-    """)
-    with process:
+    """
+    with script(text) as process:
         out, err = process.communicate(timeout=LATE)
     assert out == "inconclusive\n"
     assert err.count("cannot be interrupted") == 1
