@@ -22,7 +22,6 @@ MODULES = (
 )
 
 _THREAD = "start a threading.Thread, which is simulated"
-_RAW_LOCK = "make a threading.Lock, which is simulated"
 _CLOCK = "leave the machine's clock alone"
 _NO_IO = "keep real input and output out of the program"
 _NO_PROCESS = "keep other processes out of the simulated program"
@@ -34,19 +33,21 @@ ENTRIES: tuple[Entry, ...] = (
     *module(
         "_thread",
         escapes("start_new_thread start_new start_joinable_thread", _THREAD),
+        simulated("allocate_lock allocate lock RLock"),
+        simulated("get_ident get_native_id", "tells simulated threads"),
         allowed(
-            "allocate_lock allocate lock LockType RLock",
-            "a real lock: it works among simulated threads until two want it, when the watchdog ends the execution; "
-            + _RAW_LOCK,
+            "LockType",
+            "a real lock's type; a real lock works among simulated threads until two want it, when the watchdog ends "
+            "the execution: make a threading.Lock, which is simulated",
         ),
-        allowed("get_ident get_native_id", "tells the real thread; threading's own tell the simulated one"),
         allowed("exit exit_thread", "raises SystemExit, which ends a simulated thread as it does a real one"),
         allowed("interrupt_main", "raises the signal of Ctrl-C, which ends the simulation"),
         allowed("stack_size daemon_threads_allowed", _ASKS),
     ),
     *module(
         "threading",
-        simulated("Thread Lock RLock Condition Event Semaphore BoundedSemaphore local"),
+        simulated("Thread Lock Condition Event Semaphore BoundedSemaphore local"),
+        simulated("RLock", on="threading._CRLock"),
         simulated("Barrier", on="threading.Condition"),
         simulated("Timer", on="threading.Thread.start"),
         simulated("current_thread enumerate active_count get_ident get_native_id", "tells simulated threads"),

@@ -15,8 +15,7 @@ import os
 import signal
 import sys
 import threading
-import time
-from _thread import allocate_lock, get_ident, start_new_thread
+from _thread import get_ident, start_new_thread
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -26,6 +25,7 @@ from weakref import ref
 from routilux_sim.kernel.core import Kernel
 from routilux_sim.kernel.errors import HangError, TaskKilled
 from routilux_sim.world.frames import describe_stacks, is_debugged, place_of
+from routilux_sim.world.ready import ORIGINALS, ReadyLock
 
 __all__ = ["watching"]
 
@@ -35,9 +35,9 @@ LONGEST_NAP = 1.0
 GRACE = 2.0
 """Real seconds after which an interrupt that has changed nothing is reported on standard error."""
 
-# Real ones: nothing here may wait in virtual time.
-_clock = time.monotonic
-_sleep = time.sleep
+# Nothing here may wait in virtual time.
+_clock = ORIGINALS["monotonic"]
+_sleep = ORIGINALS["sleep"]
 
 # Free almost everywhere, and ignored by a process that does not handle it. SIGALRM is others'.
 SIGNAL: signal.Signals | None = getattr(signal, "SIGURG", None)
@@ -136,7 +136,7 @@ class _Dog:
         self._alive = False
         self._asleep = False
         self._leaving = False
-        self._gate = allocate_lock()
+        self._gate = ReadyLock.make_real()
         self._gate.acquire()
 
     def wake(self) -> None:

@@ -21,6 +21,7 @@ import pytest
 from routilux_sim import HangError, SimScheduler, explore, replay, simulate
 from routilux_sim.kernel.core import Limits
 from routilux_sim.world import watchdog
+from routilux_sim.world.ready import ORIGINALS, ReadyLock
 
 pytestmark = pytest.mark.real_time
 
@@ -30,8 +31,8 @@ SOON = 0.3
 LATE = 10.0
 """Real seconds after which breaking it off has not worked."""
 
-HIDDEN = frozenset([time.sleep, select.select])
-"""Where nobody looks for captured names."""
+HIDDEN = frozenset([ORIGINALS["sleep"], select.select])
+"""CPython's own, where nobody looks for captured names."""
 
 
 def hidden(function):
@@ -91,36 +92,27 @@ def test_a_loop_that_catches_everything_is_broken_off():
 
 def test_a_real_lock_between_tasks_is_named():
     """Two tasks and a lock that is not simulated: the error names the call, and every task's stack."""
-    locks = (_Hider(_thread.allocate_lock()),)
+    locks = frozenset([ReadyLock.make_real()])
 
-    def second():
-        locks[0].acquire()
+    def take():
+        for lock in locks:
+            lock.acquire()
 
     def program():
-        locks[0].acquire()
-        thread = threading.Thread(target=second, name="second")
+        take()
+        thread = threading.Thread(target=take, name="second")
         thread.start()
         thread.join()
 
     error = simulate(program, hang_seconds=SOON).error
     assert isinstance(error, HangError)
-    assert error.call == "self._lock[0].acquire()"
+    assert error.call == "lock.acquire()"
     text = str(error)
     assert "task 'second', running:" in text
     assert "task 'MainThread', " in text
     assert "at join second" in text
     assert f"{__file__}:{program.__code__.co_firstlineno + 4} in {program.__qualname__}" in text
     assert "routilux_sim" + os.sep not in text
-
-
-class _Hider:
-    """Keeps a real lock where nobody looks for it."""
-
-    def __init__(self, lock):
-        self._lock = (lock,)
-
-    def acquire(self):
-        self._lock[0].acquire()
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="there, the call itself escapes")
