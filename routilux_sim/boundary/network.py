@@ -32,9 +32,10 @@ ENTRIES: tuple[Entry, ...] = (
             "KqueueSelector.select",
             _NO_WAIT,
         ),
-        escapes("PollSelector EpollSelector DevpollSelector KqueueSelector", _NO_WAIT),
-        escapes("DefaultSelector", _NO_WAIT, on="selectors.EpollSelector"),
-        allowed("SelectSelector", "a list of files, until it is asked to wait"),
+        allowed(
+            "DefaultSelector SelectSelector PollSelector EpollSelector DevpollSelector KqueueSelector",
+            "a list of files, until it is asked to wait, which is stopped",
+        ),
         allowed("BaseSelector SelectorKey", "a base class or a record"),
     ),
     *module(

@@ -22,9 +22,6 @@ __all__ = ["NO_IO", "Guard", "error_of", "guard", "is_waiting_file", "replacemen
 
 NO_IO = "keep real input and output out of the program"
 
-_HEAP_TYPE, _IMMUTABLE = 1 << 9, 1 << 8
-"""Of a class: it was not compiled in; its attributes cannot be set."""
-
 STANDARD_OUTPUTS = (1, 2)
 """File descriptors that a program may write to, whatever they lead to."""
 
@@ -49,7 +46,7 @@ def _rows(entry: boundary.Entry) -> list[tuple[Any, str, Any]]:
         owner = boundary.resolve(entry.module, path) if path else sys.modules[entry.module]
     except (ImportError, AttributeError):
         return []
-    if isinstance(original, type) and original.__flags__ & _HEAP_TYPE and not original.__flags__ & _IMMUTABLE:
+    if isinstance(original, type) and "__init__" in vars(original):
         # A class may be captured, derived from and asked for: it stays, and cannot be made.
         return [(original, "__init__", guard(original, "__init__", what, entry.note))]
     if path:
@@ -154,9 +151,15 @@ def _is_waiting_write(fd: Any = None, *_: Any, **__: Any) -> bool:
     return fd not in STANDARD_OUTPUTS and is_waiting_file(fd)
 
 
+def _is_not_a_selector(*_: Any, **__: Any) -> bool:
+    """Whether somebody else asks than the module whose own waiting is guarded."""
+    return sys._getframe(2).f_globals.get("__name__") != "selectors"
+
+
 _CONDITIONS: dict[tuple[str, str], Callable[..., bool]] = {
     ("os", "read"): _is_waiting_read,
     ("os", "readv"): _is_waiting_read,
     ("os", "write"): _is_waiting_write,
     ("os", "writev"): _is_waiting_write,
+    **{("select", name): _is_not_a_selector for name in ("poll", "epoll", "kqueue", "devpoll")},
 }

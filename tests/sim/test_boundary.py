@@ -23,7 +23,6 @@ import pty
 import queue
 import random
 import select
-import selectors
 import signal
 import socket
 import socketserver
@@ -209,8 +208,6 @@ SERVERS = "TCPServer UDPServer ThreadingTCPServer ThreadingUDPServer ForkingTCPS
 
 SAMPLES = {
     "_thread.start_new_thread": lambda: boundary.resolve("_thread", "start_new_thread")(int, ()),
-    "asyncio.SelectorEventLoop": lambda: asyncio.SelectorEventLoop(),  # noqa: PLW0108 - looked up inside
-    "asyncio.EventLoop": lambda: asyncio.EventLoop(),  # noqa: PLW0108 - looked up inside
     "asyncio.create_subprocess_exec": in_loop(lambda: asyncio.create_subprocess_exec("true")),
     "asyncio.create_subprocess_shell": in_loop(lambda: asyncio.create_subprocess_shell("true")),
     "asyncio.open_connection": in_loop(lambda: asyncio.open_connection("127.0.0.1", 1)),
@@ -260,7 +257,6 @@ SAMPLES = {
     "os.lockf": locking(lambda file: os.lockf(file.fileno(), os.F_LOCK, 0)),
     "pty.fork": pty.fork,
     "pty.spawn": lambda: pty.spawn("true"),
-    "selectors.DefaultSelector": lambda: selectors.DefaultSelector(),  # noqa: PLW0108 - looked up inside
     "signal.pthread_kill": lambda: signal.pthread_kill(7, 0),
     "socket.create_connection": lambda: socket.create_connection(("127.0.0.1", 1)),
     "socket.create_server": lambda: socket.create_server(("127.0.0.1", 0)),
