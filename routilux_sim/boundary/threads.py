@@ -138,8 +138,8 @@ ENTRIES: tuple[Entry, ...] = (
         ),
         allowed(
             "SelectorEventLoop EventLoop",
-            "may be made; running it is stopped, because it waits in reality: asyncio.run() and asyncio.new_event_loop() "
-            "make simulated ones",
+            "may be made; running it is stopped, because it waits in reality: asyncio.run() and "
+            "asyncio.new_event_loop() make simulated ones",
         ),
         escapes("create_subprocess_exec", _NO_PROCESS, on="asyncio.BaseEventLoop.subprocess_exec"),
         escapes("create_subprocess_shell", _NO_PROCESS, on="asyncio.BaseEventLoop.subprocess_shell"),
