@@ -1,7 +1,7 @@
 """What escapes under no guarded name: the interpreter's audit events tell of it, however the function was come by.
 
 One hook, added to the process at the first simulation and never taken away, because there is no way to. It does nothing
-but one test while no execution is under way, and lets everything pass that is not done by a simulated task.
+but one test for other events, and lets everything pass that is not done by a simulated task.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def install() -> None:
 
 
 def _hook(event: str, args: tuple[Any, ...]) -> None:
-    if Kernel.active is None or event not in EVENTS:
+    if event not in EVENTS:
         return
     kernel = here()
     if kernel is None:

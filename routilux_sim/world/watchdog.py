@@ -22,7 +22,7 @@ from types import FrameType
 from typing import Any
 from weakref import ref
 
-from routilux_sim.kernel.core import Kernel
+from routilux_sim.kernel.core import Kernel, active
 from routilux_sim.kernel.errors import HangError, TaskKilled
 from routilux_sim.world.frames import describe_stacks, is_debugged, place_of
 from routilux_sim.world.ready import ORIGINALS, ReadyLock
@@ -98,7 +98,7 @@ def _can_signal() -> bool:
 
 def _interrupted(watch: _Watch, frame: FrameType | None) -> None:
     """Handle the signal, in whatever the simulating thread is doing."""
-    kernel = Kernel.active
+    kernel = active()
     suspect = watch.suspect
     if kernel is None or suspect is None or kernel.current is None:
         return
@@ -221,7 +221,7 @@ class _Look:
 
     def _is_moving(self) -> bool:
         """Whether something has been done since the last look, as far as a task is to do it."""
-        kernel = Kernel.active
+        kernel = active()
         if kernel is None or kernel.current is None or kernel.thread_id != self._watch.thread_id:
             return True
         if self._seen is not None and self._seen() is kernel and self._steps == kernel.steps:
@@ -244,7 +244,7 @@ class _Look:
             self._report()
 
     def _raise_in_thread(self) -> None:
-        kernel = Kernel.active
+        kernel = active()
         if kernel is None or self._seen is None or self._seen() is not kernel or kernel.steps != self._steps:
             return
         if not kernel.ending and kernel.failure is None:
@@ -255,7 +255,7 @@ class _Look:
 
     def _report(self) -> None:
         """Nothing helps: say at least where it hangs."""
-        kernel = Kernel.active
+        kernel = active()
         if kernel is None:
             return
         error = kernel.failure
