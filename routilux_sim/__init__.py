@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from routilux_sim.kernel.errors import DeadlockError as DeadlockError
     from routilux_sim.kernel.errors import DivergenceError as DivergenceError
     from routilux_sim.kernel.errors import EscapeError as EscapeError
+    from routilux_sim.kernel.errors import HangError as HangError
     from routilux_sim.kernel.errors import LimitReachedError as LimitReachedError
     from routilux_sim.kernel.errors import SimulationError as SimulationError
     from routilux_sim.replays import ReplayFileError as ReplayFileError
@@ -33,6 +34,7 @@ _HOMES = {
     "EscapeError": "routilux_sim.kernel.errors",
     "Execution": "routilux_sim.execution",
     "Failure": "routilux_sim.exploration",
+    "HangError": "routilux_sim.kernel.errors",
     "InconclusiveError": "routilux_sim.exploration",
     "LimitReachedError": "routilux_sim.kernel.errors",
     "ReplayFileError": "routilux_sim.replays",

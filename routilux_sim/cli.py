@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import click
 
 from routilux._version import __version__
+from routilux_sim import boundary
+from routilux_sim.boundary.table import render
 from routilux_sim.scenario import Scenario, ScenarioError, load_scenario
 from routilux_sim.scenario_run import Outcome, run_scenario
 
@@ -51,6 +54,32 @@ def run(file: Path, seed: int | None, log_path: Path | None) -> None:
         log_path.write_bytes(outcome.execution.log_bytes())
     _print(scenario, outcome, time.perf_counter() - began)
     sys.exit(1 if outcome.problem is not None else 0)
+
+
+@cli.command("boundary")
+@click.option("--module", "modules", multiple=True, metavar="M", help="Only this module; may be given more than once.")
+@click.option("--status", type=click.Choice(boundary.STATUSES), help="Only entry points with this status.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON object a line instead of a table.")
+def show_boundary(modules: tuple[str, ...], status: str | None, as_json: bool) -> None:
+    """Print what becomes of the standard library's entry points in a simulation.
+
+    simulated: does what CPython's does, in virtual time. seeded: random by the execution's seed. allowed: the real
+    thing runs. escapes: ends the execution as inconclusive.
+    """
+    known = boundary.modules()
+    for module in modules:
+        if module not in known:
+            raise click.BadParameter(f"there is no {module!r}; there are: {', '.join(known)}", param_hint="--module")
+    chosen = [
+        entry
+        for entry in boundary.entries()
+        if (not modules or entry.module in modules) and status in {None, entry.status} and boundary.is_here(entry)
+    ]
+    if as_json:
+        for entry in chosen:
+            click.echo(json.dumps(entry._asdict(), sort_keys=True))
+        return
+    click.echo("\n".join(render(chosen)))
 
 
 def _run(scenario: Scenario, seed: int | None) -> Outcome:

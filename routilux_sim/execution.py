@@ -17,6 +17,7 @@ from routilux_sim.kernel.task import Carriers
 from routilux_sim.log_lines import render_all
 from routilux_sim.schedule import Schedule
 from routilux_sim.strategy import Strategy
+from routilux_sim.world import audit, watchdog
 from routilux_sim.world.install import World
 from routilux_sim.world.runtime import SimRuntime
 from routilux_sim.world.threads import join_task
@@ -155,7 +156,8 @@ class Campaign:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Install the simulated world for as long as executions are to run."""
-        with self._world.installed(), _garbage_kept_out():
+        audit.install()
+        with self._world.installed(), _garbage_kept_out(), watchdog.watching(self._limits.hang_seconds):
             self._carriers = Carriers()
             try:
                 yield

@@ -9,7 +9,7 @@ from typing import Any
 from routilux_sim.execution import Campaign, Execution, Program
 from routilux_sim.explanation import explain
 from routilux_sim.judge.verdict import FailureKind, Verdict, of_campaign
-from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, Limits
+from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, HANG_SECONDS, Limits
 from routilux_sim.kernel.errors import SimulationError
 from routilux_sim.replays import rerun
 from routilux_sim.schedule import Schedule
@@ -120,6 +120,7 @@ def explore(
     max_seconds: float = 10 * 365 * 86_400.0,
     epoch: float = DEFAULT_EPOCH_NS / 1e9,
     progress: Callable[[int], object] | None = None,
+    hang_seconds: float | None = HANG_SECONDS,
 ) -> Report:
     """Run ``program`` under many schedules; stop at the first failure, or when a budget is spent.
 
@@ -133,6 +134,7 @@ def explore(
         max_seconds: Virtual seconds.
         epoch: Seconds since 1970.
         progress: Called after each schedule, in real time, with how many have run.
+        hang_seconds: As for `simulate`, for each execution.
 
     Raises:
         ValueError, TypeError: An unknown strategy, or a budget that is not a number above 0.
@@ -140,7 +142,7 @@ def explore(
     """
     _check_budget(schedules, seconds)
     chosen = make_strategy(strategy)
-    campaign = Campaign(program, Limits(max_steps, max_seconds), round(epoch * 1e9))
+    campaign = Campaign(program, Limits(max_steps, max_seconds, hang_seconds), round(epoch * 1e9))
     search = _Search(campaign, chosen, check_seed(seed), schedules, seconds, progress)
     with campaign.running():
         return search.run()

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 __all__: list[str] = []
 
 MARKER = (
-    "sim(schedules=1, strategy='random', seed=None, max_steps=1000000): run the test in simulated threads and virtual "
-    "time, under so many schedules; seed= fixes the seed instead of deriving it from --sim-seed"
+    "sim(schedules=1, strategy='random', seed=None, max_steps=1000000, hang_seconds=30): run the test in simulated "
+    "threads and virtual time, under so many schedules; seed= fixes the seed instead of deriving it from --sim-seed; "
+    "hang_seconds= is the real time without a step after which a schedule is broken off, None for none"
 )
 SEED = pytest.StashKey[int]()
 SEED_BITS = 32
@@ -96,6 +97,7 @@ def _check_marker(item: pytest.Item, marker: pytest.Mark) -> None:
         "strategy": lambda value: isinstance(value, str) or callable(getattr(value, "pick", None)),
         "seed": lambda value: value is None or _is_whole(value),
         "max_steps": lambda value: _is_whole(value) and value >= 1,
+        "hang_seconds": lambda value: value is None or (_is_number(value) and value > 0),
     }
     if marker.args:
         raise pytest.UsageError(f"{item.nodeid}: sim takes keyword arguments only, not {marker.args!r}")
@@ -119,6 +121,10 @@ def _check_function(item: pytest.Item) -> None:
 
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _check_strategy(item: pytest.Item, name: str) -> None:
@@ -156,6 +162,7 @@ class _SimulatedTest:
         self._options = {
             "strategy": marker.kwargs.get("strategy", "random"),
             "max_steps": marker.kwargs.get("max_steps", 1_000_000),
+            "hang_seconds": marker.kwargs.get("hang_seconds", 30.0),
         }
         self._command = f"pytest --sim-seed={run_seed} '{item.nodeid}'"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from routilux._version import __version__
 from routilux_sim.execution import Campaign, Execution, Program
-from routilux_sim.kernel.core import Limits
+from routilux_sim.kernel.core import HANG_SECONDS, Limits
 from routilux_sim.kernel.errors import DivergenceError, SimulationError
 from routilux_sim.schedule import Schedule, Step
 from routilux_sim.strategy.replay import ReplayStrategy
@@ -33,6 +33,7 @@ def replay(
     max_steps: int = 1_000_000,
     max_seconds: float = 10 * 365 * 86_400.0,
     log: bool = True,
+    hang_seconds: float | None = HANG_SECONDS,
 ) -> Execution:
     """Run ``program`` under recorded decisions.
 
@@ -42,6 +43,7 @@ def replay(
         max_steps: As for `simulate`.
         max_seconds: As for `simulate`, in virtual seconds.
         log: Whether to keep the execution log.
+        hang_seconds: As for `simulate`, in real seconds.
 
     Returns:
         What came of it. If the program does not follow the schedule, ``error`` is a `DivergenceError` that names the
@@ -52,7 +54,7 @@ def replay(
         OSError: The file cannot be read.
     """
     schedule = schedule_or_path if isinstance(schedule_or_path, Schedule) else load_schedule(schedule_or_path)
-    campaign = Campaign(program, Limits(max_steps, max_seconds), schedule.epoch_ns)
+    campaign = Campaign(program, Limits(max_steps, max_seconds, hang_seconds), schedule.epoch_ns)
     with campaign.running():
         return rerun(campaign, schedule, log=log)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 from _thread import get_ident
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -13,13 +14,14 @@ from routilux.log import ExecutionLog
 from routilux.schedulers.thread_pool import ThreadPoolScheduler
 from routilux_sim.execution import LogCollector
 from routilux_sim.judge.deadlock import describe_deadlock
-from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, STUCK, Kernel, Limits, here
+from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, HANG_SECONDS, STUCK, Kernel, Limits, here
 from routilux_sim.kernel.errors import SimulationError
 from routilux_sim.kernel.task import Carriers
 from routilux_sim.log_lines import render_all
 from routilux_sim.schedule import Schedule
 from routilux_sim.simulation import check_seed
 from routilux_sim.strategy import Strategy, make_strategy
+from routilux_sim.world import audit, watchdog
 from routilux_sim.world.install import SavedState, World
 from routilux_sim.world.runtime import SimRuntime
 
@@ -39,6 +41,7 @@ class SimScheduler(ThreadPoolScheduler):
         strategy: What makes the decisions: ``"random"``, ``"fifo"`` or a `Strategy`.
         max_steps: Scheduling points after which the simulation is given up.
         epoch: What ``time.time()`` reads at the beginning, in seconds since 1970.
+        hang_seconds: Real seconds that may go by without a step before the simulation is given up; None: any number.
 
     Raises:
         ValueError, TypeError: An unknown strategy, or a seed that is no whole number.
@@ -51,6 +54,7 @@ class SimScheduler(ThreadPoolScheduler):
         strategy: str | Strategy = "random",
         max_steps: int = 1_000_000,
         epoch: float = DEFAULT_EPOCH_NS / 1e9,
+        hang_seconds: float | None = HANG_SECONDS,
     ) -> None:
         self.seed = check_seed(seed)
         chosen = make_strategy(strategy)
@@ -61,7 +65,7 @@ class SimScheduler(ThreadPoolScheduler):
         self._kernel = Kernel(
             chosen,
             self._carriers,
-            Limits(max_steps),
+            Limits(max_steps, hang_seconds=hang_seconds),
             round(epoch * 1e9),
             self._collector.write,
             keep_enabled=True,
@@ -71,6 +75,7 @@ class SimScheduler(ThreadPoolScheduler):
         super().__init__(runtime)
         self._sim_runtime: Runtime = runtime
         self._world = World()
+        self._hang_seconds = hang_seconds
         self._state = SavedState(seed)
         self._ended: BaseException | None = None
 
@@ -133,7 +138,7 @@ class SimScheduler(ThreadPoolScheduler):
         collecting = gc.isenabled()
         gc.disable()
         try:
-            with self._world.installed(), self._world.resumed(self._kernel, self._sim_runtime, self._state):
+            with self._installed():
                 kernel = self._kernel
                 kernel.run(kernel.spawn_caller(body))
                 if kernel.failure is None:
@@ -149,6 +154,16 @@ class SimScheduler(ThreadPoolScheduler):
             raise errors[0]
         return values[0]
 
+    @contextmanager
+    def _installed(self) -> Iterator[None]:
+        audit.install()
+        with (
+            self._world.installed(),
+            self._world.resumed(self._kernel, self._sim_runtime, self._state),
+            watchdog.watching(self._hang_seconds),
+        ):
+            yield
+
     def _fail(self, kernel: Kernel) -> None:
         self._ended = describe_deadlock(kernel) if kernel.failure is STUCK else kernel.failure
         kernel.log = None
@@ -160,7 +175,7 @@ class SimScheduler(ThreadPoolScheduler):
         """End the simulation: unwind every simulated thread that is left. Safe to call twice."""
         if self._ended is not None:
             return
-        with self._world.installed(), self._world.resumed(self._kernel, self._sim_runtime, self._state):
+        with self._installed():
             self._kernel.log = None
             with self._world.quiet_executors():
                 self._kernel.end()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from routilux_sim.execution import Campaign, Execution, Program
-from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, Limits
+from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, HANG_SECONDS, Limits
 from routilux_sim.strategy import Strategy, make_strategy
 
 __all__ = ["check_seed", "simulate"]
@@ -20,6 +20,7 @@ def simulate(
     max_seconds: float = 10 * 365 * 86_400.0,
     epoch: float = DEFAULT_EPOCH_NS / 1e9,
     log: bool = True,
+    hang_seconds: float | None = HANG_SECONDS,
 ) -> Execution:
     """Run ``program`` once on simulated threads, in virtual time.
 
@@ -32,17 +33,19 @@ def simulate(
         max_seconds: Virtual seconds after which it is.
         epoch: What ``time.time()`` reads at the beginning, in seconds since 1970.
         log: Whether to keep the execution log.
+        hang_seconds: Real seconds that may go by without a step before the run is broken off as inconclusive, naming
+            the call that it hangs in; None: any number.
 
     Returns:
         What came of it. The program's exception is in ``error``, not raised.
 
     Raises:
-        ValueError, TypeError: An unknown strategy, or a seed that is no whole number.
+        ValueError, TypeError: An unknown strategy, a seed that is no whole number, or a limit that is not above 0.
         RuntimeError: Called inside a simulation, or while another thread simulates.
     """
     chosen = make_strategy(strategy)
     chosen.begin(check_seed(seed))
-    campaign = Campaign(program, Limits(max_steps, max_seconds), round(epoch * 1e9))
+    campaign = Campaign(program, Limits(max_steps, max_seconds, hang_seconds), round(epoch * 1e9))
     with campaign.running():
         return campaign.execute(chosen, seed, log=log, enabled=True)
 

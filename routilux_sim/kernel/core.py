@@ -23,7 +23,17 @@ from routilux_sim.kernel.tape import Tape
 from routilux_sim.kernel.task import BLOCKED, DONE, READY, Carriers, Task
 from routilux_sim.strategy import Strategy
 
-__all__ = ["DEFAULT_EPOCH_NS", "Kernel", "Limits", "activate", "active", "here", "wall_seconds"]
+__all__ = [
+    "DEFAULT_EPOCH_NS",
+    "HANG_SECONDS",
+    "Kernel",
+    "Limits",
+    "activate",
+    "active",
+    "describe",
+    "here",
+    "wall_seconds",
+]
 
 DEFAULT_EPOCH_NS = 1_767_225_600_000_000_000
 """What ``time.time_ns()`` reads when an execution begins: 2026-01-01 00:00:00 UTC."""
@@ -33,6 +43,9 @@ STALE_DEADLINES = 1_000
 
 NOTED = 2_000_000
 """So many candidates are noted in one execution: ten thousand tasks have as many at each choice."""
+
+HANG_SECONDS = 30.0
+"""Real seconds without a step after which an execution is broken off, if not told otherwise."""
 
 PATIENCE = 100
 """How many times a task may carry on after having been killed before it is given up."""
@@ -53,17 +66,30 @@ class Limits:
     Args:
         max_steps: Scheduling points and clock readings.
         max_seconds: Virtual time.
+        hang_seconds: Real time that may go by without a step before the watchdog breaks the execution off; None: any.
     """
 
-    __slots__ = ("max_ns", "max_steps")
+    __slots__ = ("hang_seconds", "max_ns", "max_steps")
 
-    def __init__(self, max_steps: int = 1_000_000, max_seconds: float = 10 * 365 * 86_400.0) -> None:
+    def __init__(
+        self,
+        max_steps: int = 1_000_000,
+        max_seconds: float = 10 * 365 * 86_400.0,
+        hang_seconds: float | None = HANG_SECONDS,
+    ) -> None:
         if isinstance(max_steps, bool) or not isinstance(max_steps, int) or max_steps < 1:
             raise ValueError(f"max_steps must be a whole number from 1 up, not {max_steps!r}")
         if not isinstance(max_seconds, int | float) or not 0 < max_seconds <= LONGEST_WAIT:
             raise ValueError(f"max_seconds must be a number above 0, at most a century, not {max_seconds!r}")
+        if hang_seconds is not None and (
+            isinstance(hang_seconds, bool)
+            or not isinstance(hang_seconds, int | float)
+            or not 0 < hang_seconds <= LONGEST_WAIT
+        ):
+            raise ValueError(f"hang_seconds must be a number above 0 or None, not {hang_seconds!r}")
         self.max_steps = max_steps
         self.max_ns = round(max_seconds * 1e9)
+        self.hang_seconds = hang_seconds
 
 
 class Kernel:
@@ -523,6 +549,28 @@ class Kernel:
         assert me is not None  # noqa: S101 - called by tasks only
         self._switch(me, None)
         raise TaskKilled
+
+    def condemn(self, error: BaseException) -> NoReturn:
+        """End the execution with ``error`` where a task cannot give up control: it may take no further step.
+
+        Raises:
+            TaskKilled: Always, for the task to unwind at once.
+        """
+        if self.ending:
+            self._refuse_to_die(self.current)
+        self._fail(error, self.current)
+        self.max_steps = -1
+        raise TaskKilled
+
+    def break_off(self, error: BaseException) -> NoReturn:
+        """End the execution with ``error``, inside a task that takes no steps; called by a signal handler.
+
+        A task that hangs while it is being unwound is left for good.
+        """
+        if self.ending and self.current is not None:
+            self.failure = self.failure or error
+            self.current.wait = PATIENCE
+        self.stop(error)
 
     def interrupt(self) -> None:
         """End the execution with KeyboardInterrupt at the next step, past whatever the program would make of it.

@@ -11,6 +11,7 @@ __all__ = [
     "DeadlockError",
     "DivergenceError",
     "EscapeError",
+    "HangError",
     "LimitReachedError",
     "SimulationError",
     "TaskKilled",
@@ -41,7 +42,24 @@ class DeadlockError(SimulationError):
 
 
 class EscapeError(SimulationError):
-    """A program did something that is not simulated, so nothing can be said about it."""
+    """A program did something that is not simulated, so nothing can be said about it.
+
+    Attributes:
+        call: What escaped, in the program's own words where its source is at hand; else None.
+        filename, line: Where the program's code called it; None if that is not known.
+    """
+
+    def __init__(
+        self, message: str, call: str | None = None, filename: str | None = None, line: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.call = call
+        self.filename = filename
+        self.line = line
+
+
+class HangError(EscapeError):
+    """A task took no step for so many real seconds: a call that is not simulated waits, or a loop does not end."""
 
 
 class LimitReachedError(SimulationError):
