@@ -16,6 +16,7 @@ from zlib import crc32
 
 import pytest
 
+from routilux_sim import given
 from routilux_sim.world import ready
 
 if TYPE_CHECKING:
@@ -111,8 +112,13 @@ def _check_marker(item: pytest.Item, marker: pytest.Mark) -> None:
 def _check_function(item: pytest.Item) -> None:
     """Refuse what pytest would not hand over, or what would not run its body."""
     function = getattr(item, "obj", None)
+    if given.is_state_machine(getattr(item, "cls", None)):
+        raise pytest.UsageError(
+            f"{item.nodeid}: sim cannot run a state machine's TestCase; call simulate() in the machine's rules"
+        )
     if not isinstance(item, pytest.Function) or type(item).__name__ == "TestCaseFunction":
         raise pytest.UsageError(f"{item.nodeid}: sim works on test functions and plain classes, not on unittest's")
+    function = given.inner_test(function) or function
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         raise pytest.UsageError(f"{item.nodeid}: sim cannot run an 'async def' test; make it a plain function")
 
@@ -151,6 +157,7 @@ class _SimulatedTest:
         run_seed = item.config.stash[SEED]
         fixed = marker.kwargs.get("seed")
         # XOR with the node id's checksum: a test's seed does not depend on which other tests run, nor in what order.
+        self._is_fixed = fixed is not None
         self._seed: int = fixed if fixed is not None else run_seed ^ crc32(item.nodeid.encode())
         self._schedules: int = marker.kwargs.get("schedules", 1)
         self._options = {
@@ -158,20 +165,33 @@ class _SimulatedTest:
             "max_steps": marker.kwargs.get("max_steps", 1_000_000),
         }
         self._command = f"pytest --sim-seed={run_seed} '{item.nodeid}'"
+        self._shown: Execution | None = None
 
     def run(self, program: Callable[[], object]) -> None:
+        """Run the test: once, or once for each example that Hypothesis makes for it."""
+        __tracebackhide__ = True
+        try:
+            if given.inner_test(self._item.obj) is None:
+                self._simulate(program, self._seed)
+            else:
+                with given.simulated_examples(self._item.obj, self._seed, self._is_fixed, self._simulate):
+                    program()
+        finally:
+            self._show()
+
+    def _simulate(self, program: Callable[[], object], seed: int) -> None:
         __tracebackhide__ = True
         try:
             from routilux_sim import explore, simulate  # noqa: PLC0415 - what it needs is an extra
         except ModuleNotFoundError as error:
             raise pytest.UsageError(f"simulated tests need {error.name}: pip install 'routilux[sim]'") from error
         if self._schedules == 1:
-            execution = simulate(program, seed=self._seed, **self._options)
+            execution = simulate(program, seed=seed, **self._options)
             self._keep(execution)
             if execution.error is not None:
                 self._fail(execution.error, execution)
             return
-        report = explore(program, schedules=self._schedules, seed=self._seed, **self._options)
+        report = explore(program, schedules=self._schedules, seed=seed, **self._options)
         if report.failure is not None:
             self._keep(report.failure.execution)
             self._fail(report.failure.exception, report.failure.execution)
@@ -180,13 +200,18 @@ class _SimulatedTest:
 
     def _fail(self, error: BaseException, execution: Execution) -> None:
         __tracebackhide__ = True
-        from routilux_sim.explanation import explain  # noqa: PLC0415 - only for failures
-
-        if not isinstance(error, pytest.skip.Exception | pytest.xfail.Exception):
+        if not isinstance(error, pytest.skip.Exception | pytest.xfail.Exception) and not given.is_control(error):
             # A note, unlike a report section, also reaches JUnit XML.
             error.add_note(f"simulated under seed {execution.seed}; reproduce with: {self._command}")
-            self._item.add_report_section("call", "simulation", explain(execution))
+            self._shown = execution
         raise error
+
+    def _show(self) -> None:
+        """Explain the last execution that failed: of many examples, it is the one that Hypothesis shows."""
+        if self._shown is not None:
+            from routilux_sim.explanation import explain  # noqa: PLC0415 - only for failures
+
+            self._item.add_report_section("call", "simulation", explain(self._shown))
 
     def _keep(self, execution: Execution) -> None:
         directory = self._item.config.getoption("--sim-artifacts")
