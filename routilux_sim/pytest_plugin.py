@@ -185,13 +185,20 @@ class _SimulatedTest:
             from routilux_sim import explore, simulate  # noqa: PLC0415 - what it needs is an extra
         except ModuleNotFoundError as error:
             raise pytest.UsageError(f"simulated tests need {error.name}: pip install 'routilux[sim]'") from error
+        try:
+            if self._schedules == 1:
+                execution = simulate(program, seed=seed, **self._options)
+            else:
+                report = explore(program, schedules=self._schedules, seed=seed, **self._options)
+        except pytest.fail.Exception as error:
+            # Not the program's: a time limit has struck.
+            error.add_note(f"simulated under seeds from {seed} up; reproduce with: {self._command}")
+            raise
         if self._schedules == 1:
-            execution = simulate(program, seed=seed, **self._options)
             self._keep(execution)
             if execution.error is not None:
                 self._fail(execution.error, execution)
             return
-        report = explore(program, schedules=self._schedules, seed=seed, **self._options)
         if report.failure is not None:
             self._keep(report.failure.execution)
             self._fail(report.failure.exception, report.failure.execution)
