@@ -13,12 +13,12 @@ from routilux.log import ExecutionLog
 from routilux.schedulers.thread_pool import ThreadPoolScheduler
 from routilux_sim.execution import LogCollector
 from routilux_sim.judge.deadlock import describe_deadlock
-from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, STUCK, Kernel, Limits, here
+from routilux_sim.kernel.core import STUCK, Kernel, Limits, here
 from routilux_sim.kernel.errors import SimulationError
 from routilux_sim.kernel.task import Carriers
 from routilux_sim.log_lines import render_all
 from routilux_sim.schedule import Schedule
-from routilux_sim.simulation import check_seed
+from routilux_sim.simulation import check_seed, epoch_of
 from routilux_sim.strategy import Strategy, make_strategy
 from routilux_sim.world.install import SavedState, World
 from routilux_sim.world.runtime import SimRuntime
@@ -38,7 +38,8 @@ class SimScheduler(ThreadPoolScheduler):
         seed: Decides every interleaving and random number.
         strategy: What makes the decisions: ``"random"``, ``"fifo"`` or a `Strategy`.
         max_steps: Scheduling points after which the simulation is given up.
-        epoch: What ``time.time()`` reads at the beginning, in seconds since 1970.
+        epoch: What ``time.time()`` reads at the beginning, in seconds since 1970; where freezegun has it stand, or else
+            the beginning of 2026, if it is not given.
 
     Raises:
         ValueError, TypeError: An unknown strategy, or a seed that is no whole number.
@@ -50,7 +51,7 @@ class SimScheduler(ThreadPoolScheduler):
         *,
         strategy: str | Strategy = "random",
         max_steps: int = 1_000_000,
-        epoch: float = DEFAULT_EPOCH_NS / 1e9,
+        epoch: float | None = None,
     ) -> None:
         self.seed = check_seed(seed)
         chosen = make_strategy(strategy)
@@ -62,7 +63,7 @@ class SimScheduler(ThreadPoolScheduler):
             chosen,
             self._carriers,
             Limits(max_steps),
-            round(epoch * 1e9),
+            epoch_of(epoch),
             self._collector.write,
             keep_enabled=True,
         )

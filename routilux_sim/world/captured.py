@@ -22,7 +22,7 @@ from typing import Any
 __all__ = ["Captured", "is_mutable"]
 
 _UNTOUCHED = {"threading", "queue", "_queue", "time", "datetime", "_datetime", "_thread", "gc", "greenlet", "signal"}
-_UNTOUCHED_PREFIXES = ("routilux_sim", "importlib._bootstrap", "greenlet.")
+_UNTOUCHED_PREFIXES = ("routilux_sim", "importlib._bootstrap", "greenlet.", "coverage.", "freezegun")
 
 _BATCH = 1_000
 """Objects whose references are looked through at once, in C; only a batch with a hit is looked at one by one."""
