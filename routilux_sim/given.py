@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
-__all__ = ["inner_test", "is_control", "is_state_machine", "simulated_examples"]
+__all__ = ["inner_test", "is_control", "is_state_machine", "simulated_examples", "warm_up"]
 
 SEEDS = 2**32
 """How many schedules there are for Hypothesis to choose from."""
@@ -24,6 +24,15 @@ def inner_test(function: Any) -> Any:
     if not getattr(function, "is_hypothesis_test", False):
         return None
     return getattr(getattr(function, "hypothesis", None), "inner_test", None)
+
+
+@functools.cache
+def warm_up() -> None:
+    """Simulate nothing: what the first simulation of a process takes is not to count towards an example's deadline."""
+    with suppress(ModuleNotFoundError):
+        from routilux_sim import simulate  # noqa: PLC0415 - what it needs is an extra; running the test says what
+
+        simulate(lambda: None)
 
 
 def is_state_machine(kind: Any) -> bool:
@@ -69,23 +78,23 @@ def _seeded(function: Any, seed: int) -> Iterator[None]:
     """Give a test what ``@hypothesis.seed`` gives, if neither that, nor its settings, nor the command line say more."""
     from hypothesis import core  # noqa: PLC0415 - it is there when one of its tests runs
 
-    test = getattr(function, "__func__", function)
+    test: Any = getattr(function, "__func__", function)
     # Other decorators may be around it.
     while inner_test(getattr(test, "__wrapped__", None)) is not None:
         test = test.__wrapped__
     decided = (
         core.global_force_seed is not None
-        or test._hypothesis_internal_use_seed is not None
-        or test._hypothesis_internal_use_settings.derandomize
+        or test._hypothesis_internal_use_seed is not None  # noqa: SLF001 - what its decorators set
+        or test._hypothesis_internal_use_settings.derandomize  # noqa: SLF001 - what its decorators set
     )
     if decided:
         yield
         return
-    test._hypothesis_internal_use_seed = seed
+    test._hypothesis_internal_use_seed = seed  # noqa: SLF001 - what its decorators set
     try:
         yield
     finally:
-        test._hypothesis_internal_use_seed = None
+        test._hypothesis_internal_use_seed = None  # noqa: SLF001 - what its decorators set
 
 
 def _draw_seed(plain: int) -> int:

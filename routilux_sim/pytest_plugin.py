@@ -9,6 +9,7 @@ import argparse
 import inspect
 import random
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,6 +142,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object:
     """Run a marked test in the simulator; fixtures have been set up outside it."""
     __tracebackhide__ = True
     marker = pyfuncitem.get_closest_marker("sim")
+    if given.inner_test(pyfuncitem.obj) is not None and (
+        marker is not None or "routilux_sim.simulation" in sys.modules
+    ):
+        given.warm_up()
     if marker is None:
         return None
     names = pyfuncitem._fixtureinfo.argnames  # noqa: SLF001 - as pytest's own hook does

@@ -5,7 +5,7 @@ The simulator keeps what is real when it is loaded, which may be while time is f
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import sys
 import time
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def _reals() -> dict[int, Any]:
 def real_time() -> Iterator[None]:
     """Have the real things in the modules ``time`` and ``datetime`` for a while."""
     reals = _reals()
-    here = [(module, name, value) for module in (time, datetime) for name, value in vars(module).items()]
+    here = [(module, name, value) for module in (time, dt) for name, value in vars(module).items()]
     with put_back([(module, name, reals[id(value)]) for module, name, value in here if id(value) in reals]):
         yield
 
@@ -40,7 +40,7 @@ def real_time() -> Iterator[None]:
 @contextmanager
 def put_back(originals: list[tuple[Any, str, Any]]) -> Iterator[None]:
     """Have ``originals``, an owner, a name and a value each, in ``time`` and ``datetime`` for a while."""
-    rows = [(owner, name, value) for owner, name, value in originals if owner in (time, datetime)]
+    rows = [(owner, name, value) for owner, name, value in originals if owner in (time, dt)]
     kept = [(owner, name, vars(owner)[name]) for owner, name, _ in rows]
     for owner, name, value in rows:
         setattr(owner, name, value)

@@ -1,9 +1,9 @@
-"""freezegun beside the simulator: it says where the virtual wall clock stands, and the simulator lets it go on from there.
+"""freezegun beside the simulator: it says where the virtual wall clock stands, and virtual time lets it go on.
 
-Whoever freezes time around a simulation sets the wall clock of its beginning; who does so inside one moves the clock, by
-``tick()`` and ``move_to()`` too, and gives it back at the end of the block. Monotonic time and every timeout stay the
-virtual clock's. Everything that freezegun has put into modules goes on working, on virtual time; inside a simulation it
-puts nothing there, since all that tells time is simulated already.
+Whoever freezes time around a simulation sets the wall clock of its beginning; who does so inside one moves the clock,
+by ``tick()`` and ``move_to()`` too, and gives it back at the end of the block. Monotonic time and timeouts stay as they
+are. Everything that freezegun has put into modules goes on working, on virtual time; inside a simulation it puts
+nothing there, since all that tells time is simulated already.
 
 Only a freezegun that the program has imported is touched; this module never imports it.
 """
@@ -211,9 +211,7 @@ class _Import:
 
 
 @contextmanager
-def installed(
-    simulated: Mapping[str, Callable[..., Any]], originals: list[tuple[Any, str, Any]]
-) -> Iterator[None]:
+def installed(simulated: Mapping[str, Callable[..., Any]], originals: list[tuple[Any, str, Any]]) -> Iterator[None]:
     """Make freezegun fit for simulations, for a while.
 
     Args:

@@ -56,12 +56,23 @@ def debug(pytester, code: str, commands: list[str], *arguments: str) -> str:
     """Run a test with ``commands`` on its standard input."""
     (pytester.path / "test_debugged.py").write_text(textwrap.dedent(code))
     completed = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--sim-seed=7", *arguments, "test_debugged.py"],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--sim-seed=7",
+            *arguments,
+            "test_debugged.py",
+        ],
         cwd=pytester.path,
         input="".join(f"{command}\n" for command in commands),
         capture_output=True,
         text=True,
         timeout=60,
+        check=False,
     )
     return completed.stdout
 

@@ -117,8 +117,8 @@ def test_a_failure_that_needs_a_schedule_shrinks_with_it(pytester, run):
     result.stdout.fnmatch_lines(["*n=2,*", "*decisions, * of them not the plain choice*"])
 
 
-def test_the_same_seed_makes_the_same_examples_under_the_same_schedules(pytester):
-    """Without any database, ``--sim-seed`` alone brings all of it back; another one brings something else."""
+def test_the_same_seed_makes_the_same_examples_under_the_same_schedules(pytester, run):
+    """``--sim-seed`` alone brings all of it back, in another process too; another one brings something else."""
     pytester.makepyfile(
         HEAD
         + """
@@ -128,13 +128,14 @@ def test_the_same_seed_makes_the_same_examples_under_the_same_schedules(pytester
         print("drew", n, random.getrandbits(30))
     """
     )
-    outputs = []
-    for seed in (7, 7, 8):
-        result = pytester.runpytest_subprocess("-s", f"--sim-seed={seed}")
-        outputs.append(re.findall(r"drew \d+ \d+", str(result.stdout)))
-        (pytester.path / ".hypothesis").rename(pytester.path / f"was{len(outputs)}")
-    assert len(set(outputs[0])) > 90
-    assert outputs[0] == outputs[1] != outputs[2]
+    results = [
+        run("-s", "--sim-seed=7"),
+        pytester.runpytest_subprocess("-s", "--sim-seed=7", "-p", "no:cacheprovider"),
+        run("-s", "--sim-seed=8"),
+    ]
+    here, elsewhere, other = (re.findall(r"drew \d+ \d+", str(result.stdout)) for result in results)
+    assert len(set(here)) > 90
+    assert here == elsewhere != other
 
 
 def test_the_database_brings_a_failing_schedule_back_at_once(pytester, run):
@@ -186,7 +187,7 @@ def test_a_seed_in_the_marker_is_that_of_every_example(pytester, run):
 
 
 def test_drawing_assuming_and_noting_work_inside(pytester, run):
-    """``data.draw()``, ``assume()`` and ``note()`` do what they do, between virtual naps and from other threads."""
+    """``data.draw()``, ``assume()`` and ``note()`` do what they do, between virtual naps and beside other threads."""
     pytester.makepyfile(
         HEAD
         + """
@@ -196,13 +197,12 @@ def test_drawing_assuming_and_noting_work_inside(pytester, run):
         low = data.draw(st.integers(0, 10))
         time.sleep(low)
         assume(low != 3)
-        high = []
-        thread = threading.Thread(target=lambda: high.append(data.draw(st.integers(low, 20))))
+        thread = threading.Thread(target=time.sleep, args=(3600,))
         thread.start()
+        high = data.draw(st.integers(low, 20))
         thread.join()
-        time.sleep(3600)
         note(f"noted {time.monotonic():g}")
-        assert high[0] <= 15
+        assert high <= 15
     """
     )
     result = run()
