@@ -61,7 +61,10 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'routilux_sim' has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415 - only when something is used
 
-    value = globals()[name] = getattr(import_module(home), name)
+    from routilux_sim.unfrozen import real_time  # noqa: PLC0415 - likewise
+
+    with real_time():
+        value = globals()[name] = getattr(import_module(home), name)
     return value
 
 

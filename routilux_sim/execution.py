@@ -10,6 +10,7 @@ from inspect import isawaitable
 from typing import Any
 
 from routilux.log import ExecutionLog
+from routilux_sim.interruption import is_interruption
 from routilux_sim.judge.deadlock import describe_deadlock
 from routilux_sim.judge.verdict import FailureKind, Verdict, kind_of, of_execution
 from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, STUCK, Kernel, Limits
@@ -203,7 +204,7 @@ class Campaign:
             with self._world.quiet_executors():
                 kernel.end()
         error = error or kernel.failure
-        if isinstance(error, KeyboardInterrupt):
+        if error is not None and is_interruption(error):
             raise error
         tape, candidates = kernel.tape[:decisions], kernel.enabled[:decisions]
         return Execution(

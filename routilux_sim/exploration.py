@@ -9,11 +9,11 @@ from typing import Any
 from routilux_sim.execution import Campaign, Execution, Program
 from routilux_sim.explanation import explain
 from routilux_sim.judge.verdict import FailureKind, Verdict, of_campaign
-from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, HANG_SECONDS, Limits
+from routilux_sim.kernel.core import HANG_SECONDS, Limits
 from routilux_sim.kernel.errors import SimulationError
 from routilux_sim.replays import rerun
 from routilux_sim.schedule import Schedule
-from routilux_sim.simulation import check_seed
+from routilux_sim.simulation import check_seed, epoch_of
 from routilux_sim.strategy import Strategy, make_strategy
 
 __all__ = ["Failure", "InconclusiveError", "Report", "explore"]
@@ -118,7 +118,7 @@ def explore(
     strategy: str | Strategy = "random",
     max_steps: int = 1_000_000,
     max_seconds: float = 10 * 365 * 86_400.0,
-    epoch: float = DEFAULT_EPOCH_NS / 1e9,
+    epoch: float | None = None,
     progress: Callable[[int], object] | None = None,
     hang_seconds: float | None = HANG_SECONDS,
 ) -> Report:
@@ -142,7 +142,7 @@ def explore(
     """
     _check_budget(schedules, seconds)
     chosen = make_strategy(strategy)
-    campaign = Campaign(program, Limits(max_steps, max_seconds, hang_seconds), round(epoch * 1e9))
+    campaign = Campaign(program, Limits(max_steps, max_seconds, hang_seconds), epoch_of(epoch))
     search = _Search(campaign, chosen, check_seed(seed), schedules, seconds, progress)
     with campaign.running():
         return search.run()
@@ -175,9 +175,10 @@ class _Search:
         self._progress = progress
         self._count = 0
         self._virtual_ns = 0
-        self._began = _clock()
+        self._began = 0.0
 
     def run(self) -> Report:
+        self._began = _clock()
         complete = False
         while self._count < self._budget and not self._late():
             seed = self._seed + self._count

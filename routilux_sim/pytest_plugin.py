@@ -9,6 +9,7 @@ import argparse
 import inspect
 import random
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from zlib import crc32
 
 import pytest
 
+from routilux_sim import given
 from routilux_sim.world import ready
 
 if TYPE_CHECKING:
@@ -113,8 +115,13 @@ def _check_marker(item: pytest.Item, marker: pytest.Mark) -> None:
 def _check_function(item: pytest.Item) -> None:
     """Refuse what pytest would not hand over, or what would not run its body."""
     function = getattr(item, "obj", None)
+    if given.is_state_machine(getattr(item, "cls", None)):
+        raise pytest.UsageError(
+            f"{item.nodeid}: sim cannot run a state machine's TestCase; call simulate() in the machine's rules"
+        )
     if not isinstance(item, pytest.Function) or type(item).__name__ == "TestCaseFunction":
         raise pytest.UsageError(f"{item.nodeid}: sim works on test functions and plain classes, not on unittest's")
+    function = given.inner_test(function) or function
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         raise pytest.UsageError(f"{item.nodeid}: sim cannot run an 'async def' test; make it a plain function")
 
@@ -141,6 +148,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object:
     """Run a marked test in the simulator; fixtures have been set up outside it."""
     __tracebackhide__ = True
     marker = pyfuncitem.get_closest_marker("sim")
+    if given.inner_test(pyfuncitem.obj) is not None and (
+        marker is not None or "routilux_sim.simulation" in sys.modules
+    ):
+        given.warm_up()
     if marker is None:
         return None
     names = pyfuncitem._fixtureinfo.argnames  # noqa: SLF001 - as pytest's own hook does
@@ -157,6 +168,7 @@ class _SimulatedTest:
         run_seed = item.config.stash[SEED]
         fixed = marker.kwargs.get("seed")
         # XOR with the node id's checksum: a test's seed does not depend on which other tests run, nor in what order.
+        self._is_fixed = fixed is not None
         self._seed: int = fixed if fixed is not None else run_seed ^ crc32(item.nodeid.encode())
         self._schedules: int = marker.kwargs.get("schedules", 1)
         self._options = {
@@ -165,20 +177,40 @@ class _SimulatedTest:
             "hang_seconds": marker.kwargs.get("hang_seconds", 30.0),
         }
         self._command = f"pytest --sim-seed={run_seed} '{item.nodeid}'"
+        self._shown: Execution | None = None
 
     def run(self, program: Callable[[], object]) -> None:
+        """Run the test: once, or once for each example that Hypothesis makes for it."""
+        __tracebackhide__ = True
+        try:
+            if given.inner_test(self._item.obj) is None:
+                self._simulate(program, self._seed)
+            else:
+                with given.simulated_examples(self._item.obj, self._seed, self._is_fixed, self._simulate):
+                    program()
+        finally:
+            self._show()
+
+    def _simulate(self, program: Callable[[], object], seed: int) -> None:
         __tracebackhide__ = True
         try:
             from routilux_sim import explore, simulate  # noqa: PLC0415 - what it needs is an extra
         except ModuleNotFoundError as error:
             raise pytest.UsageError(f"simulated tests need {error.name}: pip install 'routilux[sim]'") from error
+        try:
+            if self._schedules == 1:
+                execution = simulate(program, seed=seed, **self._options)
+            else:
+                report = explore(program, schedules=self._schedules, seed=seed, **self._options)
+        except pytest.fail.Exception as error:
+            # Not the program's: a time limit has struck.
+            error.add_note(f"simulated under seeds from {seed} up; reproduce with: {self._command}")
+            raise
         if self._schedules == 1:
-            execution = simulate(program, seed=self._seed, **self._options)
             self._keep(execution)
             if execution.error is not None:
                 self._fail(execution.error, execution)
             return
-        report = explore(program, schedules=self._schedules, seed=self._seed, **self._options)
         if report.failure is not None:
             self._keep(report.failure.execution)
             self._fail(report.failure.exception, report.failure.execution)
@@ -187,13 +219,18 @@ class _SimulatedTest:
 
     def _fail(self, error: BaseException, execution: Execution) -> None:
         __tracebackhide__ = True
-        from routilux_sim.explanation import explain  # noqa: PLC0415 - only for failures
-
-        if not isinstance(error, pytest.skip.Exception | pytest.xfail.Exception):
+        if not isinstance(error, pytest.skip.Exception | pytest.xfail.Exception) and not given.is_control(error):
             # A note, unlike a report section, also reaches JUnit XML.
             error.add_note(f"simulated under seed {execution.seed}; reproduce with: {self._command}")
-            self._item.add_report_section("call", "simulation", explain(execution))
+            self._shown = execution
         raise error
+
+    def _show(self) -> None:
+        """Explain the last execution that failed: of many examples, it is the one that Hypothesis shows."""
+        if self._shown is not None:
+            from routilux_sim.explanation import explain  # noqa: PLC0415 - only for failures
+
+            self._item.add_report_section("call", "simulation", explain(self._shown))
 
     def _keep(self, execution: Execution) -> None:
         directory = self._item.config.getoption("--sim-artifacts")

@@ -14,12 +14,12 @@ from routilux.log import ExecutionLog
 from routilux.schedulers.thread_pool import ThreadPoolScheduler
 from routilux_sim.execution import LogCollector
 from routilux_sim.judge.deadlock import describe_deadlock
-from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, HANG_SECONDS, STUCK, Kernel, Limits, here
+from routilux_sim.kernel.core import HANG_SECONDS, STUCK, Kernel, Limits, here
 from routilux_sim.kernel.errors import SimulationError
 from routilux_sim.kernel.task import Carriers
 from routilux_sim.log_lines import render_all
 from routilux_sim.schedule import Schedule
-from routilux_sim.simulation import check_seed
+from routilux_sim.simulation import check_seed, epoch_of
 from routilux_sim.strategy import Strategy, make_strategy
 from routilux_sim.world import audit, watchdog
 from routilux_sim.world.install import SavedState, World
@@ -40,7 +40,8 @@ class SimScheduler(ThreadPoolScheduler):
         seed: Decides every interleaving and random number.
         strategy: What makes the decisions: ``"random"``, ``"fifo"`` or a `Strategy`.
         max_steps: Scheduling points after which the simulation is given up.
-        epoch: What ``time.time()`` reads at the beginning, in seconds since 1970.
+        epoch: What ``time.time()`` reads at the beginning, in seconds since 1970; where freezegun has it stand, or else
+            the beginning of 2026, if it is not given.
         hang_seconds: Real seconds that may go by without a step before the simulation is given up; None: any number.
 
     Raises:
@@ -53,7 +54,7 @@ class SimScheduler(ThreadPoolScheduler):
         *,
         strategy: str | Strategy = "random",
         max_steps: int = 1_000_000,
-        epoch: float = DEFAULT_EPOCH_NS / 1e9,
+        epoch: float | None = None,
         hang_seconds: float | None = HANG_SECONDS,
     ) -> None:
         self.seed = check_seed(seed)
@@ -66,7 +67,7 @@ class SimScheduler(ThreadPoolScheduler):
             chosen,
             self._carriers,
             Limits(max_steps, hang_seconds=hang_seconds),
-            round(epoch * 1e9),
+            epoch_of(epoch),
             self._collector.write,
             keep_enabled=True,
         )

@@ -13,6 +13,9 @@ import itertools
 from _thread import get_ident
 from collections.abc import Callable
 from contextvars import copy_context
+from functools import partial
+from sys import gettrace, settrace
+from threading import gettrace as gettrace_of_threads
 from typing import Any, NoReturn
 
 import greenlet
@@ -161,6 +164,7 @@ class Kernel:
         self._until: Task | None = None
         self._frozen = False
         self._readings = 0
+        self._trace = gettrace_of_threads() or gettrace()
         self.usual_excepthook: Any = None
         self.entering: Callable[[Task | None], None] | None = None
         self.at_end: list[Callable[[], None]] = []
@@ -224,18 +228,30 @@ class Kernel:
     def leave_for(self, following: Task | None) -> Any:
         """Go from an ended task to another one, or to the driver; return what the carrier is given next."""
         if following is None:
-            self.current = None
-            return self._driver.switch(None)
+            return self._leave()
         if self.log is not None:
             self.log("task.switch", {"task": following.name})
         self.current = following
         return self._enter(following)
+
+    def _leave(self) -> Any:
+        self.current = None
+        if self._trace is None and gettrace() is None:
+            return self._driver.switch(None)
+        return self._switch_traced(partial(self._driver.switch, None))
 
     def _enter(self, task: Task) -> Any:
         """Give control to a task, from another one."""
         if self.entering is not None:
             self.entering(task)
         carrier = task.greenlet
+        if self._trace is not None or gettrace() is not None:
+            if carrier is not None:
+                return self._switch_traced(carrier.switch)
+            if self._idle:
+                carrier = task.greenlet = self._idle.pop()
+                return self._switch_traced(carrier.switch, self, task)
+            return self._switch_traced(self._driver.switch, task)
         if carrier is not None:
             return carrier.switch()
         if self._idle:
@@ -258,10 +274,37 @@ class Kernel:
         if self.entering is not None:
             self.entering(following)
         carrier = following.greenlet
+        trace = gettrace()
         starting: Task | None = following if carrier is None else carrier.switch()
         while starting is not None:
             carrier = starting.greenlet = self._carriers.take()
+            if gettrace() is not self._trace:
+                settrace(self._trace)
             starting = carrier.switch(self, starting)
+        if gettrace() is not trace:
+            settrace(trace)
+
+    def _switch_traced(self, switch: Callable[..., Any], *args: Any) -> Any:
+        """Give control away, and make sure that the same trace function is in place when it comes back.
+
+        A trace function, of coverage or a debugger, follows the calls and returns of one thread; the interpreter keeps
+        it for the real one, which all tasks share. It is taken out and put back in one and the same frame, so that for
+        whoever traces nothing happened in between. New tasks begin with what `threading` has new threads traced by, or
+        else with what traces the simulation's caller.
+        """
+        trace = gettrace()
+        if (args or self._trace is None) and trace is not self._trace:
+            settrace(self._trace)
+        try:
+            return switch(*args)
+        finally:
+            if gettrace() is not trace:
+                settrace(trace)
+
+    def trace_anew(self) -> None:
+        """Called by a carrier that has run a task before: a debugger that was started in that one is not wanted."""
+        if (gettrace() is None) is not (self._trace is None):
+            settrace(self._trace)
 
     def run(self, task: Task) -> None:
         """Run tasks, from the driver, until ``task`` has ended or the execution has failed."""
@@ -480,8 +523,7 @@ class Kernel:
 
     def _switch(self, me: Task, following: Task | None) -> None:
         if following is None:
-            self.current = None
-            self._driver.switch(None)
+            self._leave()
         else:
             if self.log is not None:
                 self.log("task.switch", {"task": following.name, "from": me.name, "point": describe(me)})
@@ -613,7 +655,10 @@ class Kernel:
         if self.entering is not None:
             self.entering(task)
         self.current = task
+        trace = gettrace()
         resume(*args)
+        if gettrace() is not trace:
+            settrace(trace)
         self.current = None
         if task.state is not DONE and self.failure is None:
             self.failure = TaskStuckError(f"{task!r} caught every attempt to end it")
@@ -624,8 +669,7 @@ class Kernel:
             task.wait += 1
             if task.wait > PATIENCE:
                 while True:
-                    self.current = None
-                    self._driver.switch(None)
+                    self._leave()
         raise TaskKilled
 
 

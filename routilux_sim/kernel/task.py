@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import Context
+from sys import gettrace, settrace
 from typing import TYPE_CHECKING, Any
 
 import greenlet
@@ -123,8 +124,13 @@ class Carriers:
             del task
             # Sleeps here until somebody has another task for this greenlet.
             kernel, task = kernel.leave_for(following)
+            kernel.trace_anew()
 
     def close(self) -> None:
         """End the idle greenlets: they refer to this object, and nothing collects a greenlet that is asleep."""
+        trace = gettrace()
         while self.idle:
             self.idle.pop().throw(greenlet.GreenletExit)
+            # What traced the tasks that it ran is not what traces us.
+            if gettrace() is not trace:
+                settrace(trace)

@@ -19,10 +19,12 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from routilux_sim.world.ready import TRACERS
+
 __all__ = ["Captured", "is_mutable"]
 
 _UNTOUCHED = {"threading", "queue", "_queue", "time", "datetime", "_datetime", "_thread", "gc", "greenlet", "signal"}
-_UNTOUCHED_PREFIXES = ("routilux_sim", "importlib._bootstrap", "greenlet.")
+_UNTOUCHED_PREFIXES = ("routilux_sim", "importlib._bootstrap", "greenlet.", "freezegun", *TRACERS)
 
 _BATCH = 1_000
 """Objects whose references are looked through at once, in C; only a batch with a hit is looked at one by one."""
@@ -354,6 +356,8 @@ def _rebuild(item: Any, targets: _Targets) -> Any:
         rebuilt = tuple(targets.or_itself(value) for value in item)
         return rebuilt if any(new is not old for new, old in zip(rebuilt, item, strict=True)) else None
     if kind is types.BuiltinMethodType:
+        if item.__name__ == "__new__":
+            return None  # In the namespace of the type itself, from where classes derived later on take it.
         replacement = targets.replacement(item.__self__)
         return None if replacement is None else getattr(replacement, item.__name__, None)
     if kind is functools.partial:

@@ -14,6 +14,7 @@ from typing import Any
 from routilux_sim.kernel.core import here
 from routilux_sim.world.captured import is_mutable
 from routilux_sim.world.clock import now_ns
+from routilux_sim.world.freezing import freezegun_classes
 from routilux_sim.world.ready import ORIGINALS as TIME
 
 __all__ = ["date", "datetime", "replacements"]
@@ -41,6 +42,8 @@ def _today(cls: Any) -> Any:
     kernel = here()
     if kernel is None:
         return _real(_Date, "today", cls)()
+    if cls in _STANDS and (frozen := freezegun_classes()) is not None:
+        return frozen[0].today()
     at = _localtime(now_ns(kernel) // 1_000_000_000)
     return _maker(cls)(at.tm_year, at.tm_mon, at.tm_mday)
 
@@ -51,7 +54,11 @@ def _datetime_today(cls: Any) -> Any:
 
 def _now(cls: Any, tz: Any = None) -> Any:
     kernel = here()
-    return _real(_Datetime, "now", cls)(tz) if kernel is None else _at(cls, now_ns(kernel), tz)
+    if kernel is None:
+        return _real(_Datetime, "now", cls)(tz)
+    if cls in _STANDS and (frozen := freezegun_classes()) is not None:
+        return frozen[1].now(tz)
+    return _at(cls, now_ns(kernel), tz)
 
 
 def _utcnow(cls: Any) -> Any:

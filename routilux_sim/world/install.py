@@ -29,6 +29,7 @@ from routilux_sim.world import (
     conditions,
     dates,
     escapes,
+    freezing,
     imports,
     locals,  # noqa: A004 - as threading calls it
     queues,
@@ -121,7 +122,7 @@ class World:
             _captured.apply()
             ready.switch_on(here, _SIMULATED, _TWINS)
             self._pools.install()
-            with _interruptible():
+            with freezing.installed(clock.SIMULATED, kept), _interruptible():
                 yield
         finally:
             self._pools.restore()
@@ -181,7 +182,8 @@ class World:
         threading._counter = itertools.count(1).__next__  # type: ignore[attr-defined]
         self._pools.count_from(0)
         try:
-            yield
+            with freezing.inhabited(kernel):
+                yield
         finally:
             if kernel.entering is not None:
                 kernel.entering(None)

@@ -1,0 +1,108 @@
+"""Tests under Hypothesis's ``@given``: each example is an execution of its own, and Hypothesis itself is not simulated.
+
+The seed of an example's schedule is drawn from Hypothesis, after the arguments and before the body: it is part of the
+example. So whatever brings an example back, Hypothesis's database or ``@reproduce_failure``, brings its schedule back.
+Where a failure needs a schedule, the arguments shrink further the more schedules each example is given.
+The test's own seed decides which examples Hypothesis makes, unless something else has been told to.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+__all__ = ["inner_test", "is_control", "is_state_machine", "simulated_examples", "warm_up"]
+
+SEEDS = 2**32
+"""How many schedules there are for Hypothesis to choose from."""
+
+
+def inner_test(function: Any) -> Any:
+    """What a test under ``@given`` runs for each example; None if ``function`` is no such test."""
+    if not getattr(function, "is_hypothesis_test", False):
+        return None
+    return getattr(getattr(function, "hypothesis", None), "inner_test", None)
+
+
+@functools.cache
+def warm_up() -> None:
+    """Simulate nothing: what the first simulation of a process takes is not to count towards an example's deadline."""
+    with suppress(ModuleNotFoundError):
+        from routilux_sim import simulate  # noqa: PLC0415 - what it needs is an extra; running the test says what
+
+        simulate(lambda: None)
+
+
+def is_state_machine(kind: Any) -> bool:
+    """Whether a class is the TestCase of a rule-based state machine."""
+    return getattr(getattr(kind, "runTest", None), "is_hypothesis_test", False) is True
+
+
+def is_control(error: BaseException) -> bool:
+    """Whether an exception is Hypothesis's own, for instance of ``assume()``, and says nothing about the program."""
+    return type(error).__module__.partition(".")[0] == "hypothesis"
+
+
+@contextmanager
+def simulated_examples(
+    function: Any, seed: int, is_fixed: bool, run: Callable[[Callable[[], object], int], None]
+) -> Iterator[None]:
+    """For a while, have each example of a test run by ``run``.
+
+    Args:
+        function: The test, as ``@given`` has made it.
+        seed: Decides which examples there are, and with them their schedules.
+        is_fixed: ``seed`` is that of every example's schedule.
+        run: Called with a program and the seed to run it under; raises what went wrong.
+    """
+    handle = function.hypothesis
+    inner = handle.inner_test
+
+    @functools.wraps(inner)
+    def example(*args: Any, **kwargs: Any) -> None:
+        __tracebackhide__ = True
+        run(lambda: inner(*args, **kwargs), seed if is_fixed else _draw_seed(seed))
+
+    handle.inner_test = example
+    try:
+        with _seeded(function, seed):
+            yield
+    finally:
+        handle.inner_test = inner
+
+
+@contextmanager
+def _seeded(function: Any, seed: int) -> Iterator[None]:
+    """Give a test what ``@hypothesis.seed`` gives, if neither that, nor its settings, nor the command line say more."""
+    from hypothesis import core  # noqa: PLC0415 - it is there when one of its tests runs
+
+    test: Any = getattr(function, "__func__", function)
+    # Other decorators may be around it.
+    while inner_test(getattr(test, "__wrapped__", None)) is not None:
+        test = test.__wrapped__
+    decided = (
+        core.global_force_seed is not None
+        or test._hypothesis_internal_use_seed is not None  # noqa: SLF001 - what its decorators set
+        or test._hypothesis_internal_use_settings.derandomize  # noqa: SLF001 - what its decorators set
+    )
+    if decided:
+        yield
+        return
+    test._hypothesis_internal_use_seed = seed  # noqa: SLF001 - what its decorators set
+    try:
+        yield
+    finally:
+        test._hypothesis_internal_use_seed = None  # noqa: SLF001 - what its decorators set
+
+
+def _draw_seed(plain: int) -> int:
+    from hypothesis.control import current_build_context  # noqa: PLC0415 - it is there when one of its tests runs
+    from hypothesis.strategies import integers  # noqa: PLC0415
+
+    data = current_build_context().data
+    if data.max_choices == 0:
+        return plain  # Given by ``@example``, to which nothing can be added.
+    drawn: int = data.draw(integers(0, SEEDS - 1))
+    return drawn

@@ -1,0 +1,27 @@
+"""Settings for the tests of the plugin."""
+
+from __future__ import annotations
+
+import pytest
+
+OTHERS = ("freezer", "randomly")
+"""Plugins of the development environment that a test has to ask for: they reorder, reseed, and load freezegun."""
+
+
+@pytest.fixture(autouse=True)
+def _no_other_plugins(request, monkeypatch):
+    """Run each test's own pytest without `OTHERS`."""
+    if "pytester" in request.fixturenames:
+        request.getfixturevalue("pytester")  # It clears the variable when it is set up.
+    monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(f"-p no:{name}" for name in OTHERS))
+
+
+@pytest.fixture
+def with_plugin(_no_other_plugins, monkeypatch):
+    """Let the test's own pytest load one of `OTHERS`; skip the test if it is not installed."""
+
+    def load(name: str, module: str) -> None:
+        pytest.importorskip(module, reason=f"{module} is not installed")
+        monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(f"-p no:{other}" for other in OTHERS if other != name))
+
+    return load
