@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from routilux_sim.judge.cycles import period_of
 from routilux_sim.judge.stacks import Place, is_machinery
 from routilux_sim.judge.state import OpaqueError, State, difference, state_of
-from routilux_sim.judge.watch import Watched, watch
+from routilux_sim.judge.watch import READING, Watched, watch
 from routilux_sim.kernel.core import Kernel, label_of
 from routilux_sim.kernel.errors import SimulationError
 from routilux_sim.kernel.task import BLOCKED, DONE, Task
@@ -253,7 +253,7 @@ class Suffix:
 
 def _held_up(kernel: Kernel, cycle: tuple[Deed, ...]) -> str | None:
     """Why a cycle may be left on a real machine after all: there, time goes by while tasks run."""
-    reader = next((deed for deed in cycle if deed.op == "read the clock"), None)
+    reader = next((deed for deed in cycle if deed.op == READING), None)
     if reader is not None:
         return f"{reader.task.name!r} reads the clock, which stands still while any task can run: sleep or wait there"
     waiting = [task for task, _ in kernel.deadlines() if task.state is BLOCKED]

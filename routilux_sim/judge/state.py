@@ -129,7 +129,7 @@ def state_of(kernel: Kernel, running: FrameType) -> State:
         walk.note(task.name, f"{task.state} {task.op}")
         carrier = task.greenlet
         walk.add(task.storage, f"what is local to {task.name}")
-        for variable, value in task.context.items():
+        for variable, value in () if task.context is None else task.context.items():
             # By identity: a variable that changes is given another value, and what libraries keep there is opaque.
             walk.note(f"{variable.name} in the context of {task.name}", value if type(value) in _VALUES else id(value))
         frame = running if task is kernel.current else carrier.gr_frame if carrier is not None else None

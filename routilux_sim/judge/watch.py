@@ -9,7 +9,11 @@ from routilux_sim.judge.stacks import Place, caller
 from routilux_sim.kernel.core import Kernel
 from routilux_sim.kernel.task import Task
 
-__all__ = ["Listener", "Watched", "memory_of", "watch"]
+__all__ = ["READING", "Listener", "Watched", "memory_of", "watch"]
+
+
+READING = "read the clock"
+"""What a clock reading is called."""
 
 
 class Listener(Protocol):
@@ -24,12 +28,11 @@ class Watched(Kernel):
 
     memory: Memory | None = None
     listener: Listener | None = None
-    _yields: str | None = None
 
     def point(self, op: str, obj: Any = None) -> None:
         """Say what the current task is about to do; it does it when this returns."""
         Kernel.point(self, op, obj)
-        self._note(op, obj)
+        self._tell(op, obj)
 
     def block(self, op: str, obj: Any, deadline: int | None = None) -> bool:
         """Suspend the current task."""
@@ -50,17 +53,20 @@ class Watched(Kernel):
 
     def give_way(self, op: str) -> None:
         """Let others run first."""
-        self._yields = op
+        self._hear(op)
         Kernel.give_way(self, op)
 
     def tick(self) -> None:
-        """Count a clock reading, or a yield."""
+        """Count a clock reading."""
         Kernel.tick(self)
-        op, self._yields = self._yields or "read the clock", None
-        if self.listener is not None and self.current is not None:
-            self.listener.step(self.current, op, None, caller(1))
+        self._hear(READING)
 
-    def _note(self, op: str, obj: Any) -> None:
+    def _hear(self, op: str) -> None:
+        """Tell the listener of a step that is about no object."""
+        if self.listener is not None and self.current is not None and not self.ending:
+            self.listener.step(self.current, op, None, caller(2))
+
+    def _tell(self, op: str, obj: Any) -> None:
         me = self.current
         if me is None or self.ending:
             return
