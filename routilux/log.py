@@ -44,6 +44,7 @@ EVENTS = frozenset(
         "task.start",
         "task.switch",
         "task.end",
+        "task.left",
         "execution.end",
     }
 )
@@ -51,7 +52,8 @@ EVENTS = frozenset(
 
 Beside it each line has ``seq`` (counts from 0), ``t_ns`` (nanoseconds since the log began) and ``task`` (the thread);
 then, where they apply, ``job``, ``flow``, ``routine``, ``slot``, ``activation`` (its number in the job), ``attempt``,
-``name`` (of an event that was emitted), ``status``, ``error``, ``delay_ns``, ``reason``, ``point``.
+``name`` (of an event that was emitted), ``status``, ``error``, ``delay_ns``, ``reason``, ``point``, ``left`` (a
+thread that the end of the program cut short).
 """
 
 Write = Callable[[str, dict[str, Any]], None]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from routilux_sim.kernel.errors import EscapeError as EscapeError
     from routilux_sim.kernel.errors import HangError as HangError
     from routilux_sim.kernel.errors import LimitReachedError as LimitReachedError
+    from routilux_sim.kernel.errors import LivelockError as LivelockError
     from routilux_sim.kernel.errors import SimulationError as SimulationError
     from routilux_sim.replays import ReplayFileError as ReplayFileError
     from routilux_sim.replays import load_schedule as load_schedule
@@ -37,6 +38,7 @@ _HOMES = {
     "HangError": "routilux_sim.kernel.errors",
     "InconclusiveError": "routilux_sim.exploration",
     "LimitReachedError": "routilux_sim.kernel.errors",
+    "LivelockError": "routilux_sim.kernel.errors",
     "ReplayFileError": "routilux_sim.replays",
     "Report": "routilux_sim.exploration",
     "Schedule": "routilux_sim.schedule",

@@ -11,9 +11,13 @@ from typing import Any
 
 from routilux.log import ExecutionLog
 from routilux_sim.interruption import is_interruption
-from routilux_sim.judge.deadlock import describe_deadlock
+from routilux_sim.judge.ending import reason_of
+from routilux_sim.judge.fairness import Fairness
+from routilux_sim.judge.left_running import LeftRunning, left_running
+from routilux_sim.judge.memory import Memory
 from routilux_sim.judge.verdict import FailureKind, Verdict, kind_of, of_execution
-from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, STUCK, Kernel, Limits
+from routilux_sim.judge.watch import watch
+from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, Kernel, Limits
 from routilux_sim.kernel.task import Carriers
 from routilux_sim.log_lines import render_all
 from routilux_sim.schedule import Schedule
@@ -70,6 +74,8 @@ class Execution:
         kind: What kind of failure it is, or None.
         seed: What it ran under.
         steps: Scheduling points and clock readings passed.
+        left_running: Tasks that were still there when the program had ended; empty if it did not end by itself.
+        fair_from: The step from which on tasks were scheduled fairly, whatever the strategy; None: nowhere.
         is_only_one: Nothing was left to choose, and chance had no say: no other execution of the program differs.
     """
 
@@ -85,6 +91,8 @@ class Execution:
         log: list[dict[str, Any]],
         schedule: Callable[[], Schedule],
         is_only_one: bool,
+        left_running: list[LeftRunning],
+        fair_from: int | None,
     ) -> None:
         self.seed = seed
         self.value = value
@@ -94,6 +102,8 @@ class Execution:
         self.steps = steps
         self.log = log
         self.is_only_one = is_only_one
+        self.left_running = left_running
+        self.fair_from = fair_from
         self._make_schedule = schedule
         self._schedule: Schedule | None = None
 
@@ -185,19 +195,26 @@ class Campaign:
             collector.write if collector is not None else None,
             enabled,
         )
+        fairness = Fairness(kernel)
         instruments: tuple[object, ...] = ()
         if collector is not None:
             collector.kernel = kernel
+            watch(kernel).memory = Memory()
             instruments = (ExecutionLog(collector.write),)
         runtime = SimRuntime(kernel, instruments)
         values: list[Any] = []
         with self._world.inhabited(kernel, runtime, seed):
             kernel.run(kernel.spawn_caller(lambda: self._main(kernel, runtime, values)))
             elapsed = kernel.now
-            error = describe_deadlock(kernel) if kernel.failure is STUCK else kernel.failure
+            error = reason_of(kernel, fairness)
+            left = left_running(kernel, stacks=log) if error is None else []
             if collector is not None:
+                for task in left:
+                    collector.write("task.left", {"left": task.task, "daemon": task.daemon, "point": task.doing})
                 collector.write("execution.end", {"status": of_execution(error)})
                 kernel.log = None
+            # It refers to the kernel, and an execution is to leave no cycles behind.
+            kernel.at_limit = None
             decisions = len(kernel.tape)
             only_one = not decisions and random.getstate() == random.Random(seed).getstate()  # noqa: S311
             runtime.instruments = ()
@@ -215,8 +232,10 @@ class Campaign:
             elapsed_ns=elapsed,
             steps=kernel.steps,
             log=collector.lines if collector is not None else [],
-            schedule=lambda: Schedule.of(seed, strategy.name, tape, candidates, self._epoch_ns),
+            schedule=lambda: Schedule.of(seed, strategy.name, tape, candidates, self._epoch_ns, self._limits.max_steps),
             is_only_one=only_one,
+            left_running=left,
+            fair_from=fairness.begun,
         )
 
     def _main(self, kernel: Kernel, runtime: SimRuntime, values: list[Any]) -> None:

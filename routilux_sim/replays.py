@@ -30,7 +30,7 @@ def replay(
     program: Program,
     schedule_or_path: Schedule | str | os.PathLike[str],
     *,
-    max_steps: int = 1_000_000,
+    max_steps: int | None = None,
     max_seconds: float = 10 * 365 * 86_400.0,
     log: bool = True,
     hang_seconds: float | None = HANG_SECONDS,
@@ -40,7 +40,7 @@ def replay(
     Args:
         program: The program that the schedule was recorded from.
         schedule_or_path: A schedule, or the path of a replay file.
-        max_steps: As for `simulate`.
+        max_steps: As for `simulate`; None: as many as the recorded execution was allowed.
         max_seconds: As for `simulate`, in virtual seconds.
         log: Whether to keep the execution log.
         hang_seconds: As for `simulate`, in real seconds.
@@ -54,7 +54,8 @@ def replay(
         OSError: The file cannot be read.
     """
     schedule = schedule_or_path if isinstance(schedule_or_path, Schedule) else load_schedule(schedule_or_path)
-    campaign = Campaign(program, Limits(max_steps, max_seconds, hang_seconds), schedule.epoch_ns)
+    steps = max_steps or schedule.max_steps or Limits().max_steps
+    campaign = Campaign(program, Limits(steps, max_seconds, hang_seconds), schedule.epoch_ns)
     with campaign.running():
         return rerun(campaign, schedule, log=log)
 
@@ -100,6 +101,7 @@ def save_schedule(schedule: Schedule, path: str | os.PathLike[str], failure: str
         "python": platform.python_version(),
         "seed": schedule.seed,
         "epoch_ns": schedule.epoch_ns,
+        "max_steps": schedule.max_steps,
         "strategy": schedule.strategy,
         "failure": failure,
         "steps": [
@@ -149,7 +151,10 @@ def load_schedule(path: str | os.PathLike[str]) -> Schedule:
     strategy = _field(path, document, "strategy", str)
     steps = _field(path, document, "steps", list)
     epoch_ns = _field(path, document, "epoch_ns", int)
-    return Schedule(seed, strategy, [_step(path, index, row) for index, row in enumerate(steps)], epoch_ns)
+    # Files of before have none: a limit that was never reached.
+    max_steps = None if document.get("max_steps") is None else _field(path, document, "max_steps", int)
+    rows = [_step(path, index, row) for index, row in enumerate(steps)]
+    return Schedule(seed, strategy, rows, epoch_ns, max_steps)
 
 
 def _field(path: Any, document: dict[str, Any], name: str, kind: type) -> Any:

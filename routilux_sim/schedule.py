@@ -37,10 +37,20 @@ class Schedule:
         strategy: The name of the strategy that made the decisions.
         steps: The decisions.
         epoch_ns: What the wall clock read at the beginning, in nanoseconds since 1970.
+        max_steps: How many steps the execution was allowed; None if that is not known. Past them tasks are scheduled
+            fairly, so that a livelock comes back only under the same limit.
     """
 
-    def __init__(self, seed: int, strategy: str, steps: Sequence[Step], epoch_ns: int = DEFAULT_EPOCH_NS) -> None:
+    def __init__(
+        self,
+        seed: int,
+        strategy: str,
+        steps: Sequence[Step],
+        epoch_ns: int = DEFAULT_EPOCH_NS,
+        max_steps: int | None = None,
+    ) -> None:
         self.seed = seed
+        self.max_steps = max_steps
         self.epoch_ns = epoch_ns
         self.strategy = strategy
         self.steps = tuple(steps)
@@ -53,6 +63,7 @@ class Schedule:
         tape: Iterable[Decision],
         enabled: Sequence[tuple[Task, ...]],
         epoch_ns: int,
+        max_steps: int | None = None,
     ) -> Schedule:
         """Make a schedule of a kernel's tape."""
         steps = []
@@ -60,7 +71,7 @@ class Schedule:
             what = op if obj is None else f"{op} {label_of(obj)}"
             names = tuple(candidate.name for candidate in enabled[position]) if position < len(enabled) else ()
             steps.append(Step(f"{task.name}: {what}", value, bound, names))
-        return cls(seed, strategy, steps, epoch_ns)
+        return cls(seed, strategy, steps, epoch_ns, max_steps)
 
     @property
     def preemptions(self) -> int:

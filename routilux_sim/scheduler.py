@@ -13,8 +13,11 @@ from routilux.abc import Runtime
 from routilux.log import ExecutionLog
 from routilux.schedulers.thread_pool import ThreadPoolScheduler
 from routilux_sim.execution import LogCollector
-from routilux_sim.judge.deadlock import describe_deadlock
-from routilux_sim.kernel.core import HANG_SECONDS, STUCK, Kernel, Limits, here
+from routilux_sim.judge.ending import reason_of
+from routilux_sim.judge.fairness import Fairness
+from routilux_sim.judge.memory import Memory
+from routilux_sim.judge.watch import watch
+from routilux_sim.kernel.core import HANG_SECONDS, Kernel, Limits, here
 from routilux_sim.kernel.errors import SimulationError
 from routilux_sim.kernel.task import Carriers
 from routilux_sim.log_lines import render_all
@@ -71,6 +74,8 @@ class SimScheduler(ThreadPoolScheduler):
             self._collector.write,
             keep_enabled=True,
         )
+        self._fairness = Fairness(self._kernel)
+        watch(self._kernel).memory = Memory()
         self._collector.kernel = self._kernel
         runtime = SimRuntime(self._kernel, (ExecutionLog(self._collector.write),))
         super().__init__(runtime)
@@ -166,7 +171,7 @@ class SimScheduler(ThreadPoolScheduler):
             yield
 
     def _fail(self, kernel: Kernel) -> None:
-        self._ended = describe_deadlock(kernel) if kernel.failure is STUCK else kernel.failure
+        self._ended = reason_of(kernel, self._fairness)
         kernel.log = None
         with self._world.quiet_executors():
             kernel.end()

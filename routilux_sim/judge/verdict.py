@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from routilux_sim.kernel.errors import DeadlockError, SimulationError
+from routilux_sim.kernel.errors import DeadlockError, LivelockError, SimulationError
 
 __all__ = ["FailureKind", "Verdict", "kind_of", "of_campaign", "of_execution"]
 
@@ -21,6 +21,8 @@ def kind_of(error: BaseException) -> FailureKind | None:
     """What kind of failure ``error`` is; None when it says nothing about the program."""
     if isinstance(error, DeadlockError):
         return "deadlock"
+    if isinstance(error, LivelockError):
+        return "livelock"
     return None if isinstance(error, SimulationError) else "exception"
 
 

@@ -118,6 +118,8 @@ class Kernel:
         steps: Scheduling points passed so far.
         failure: What ended the execution before its time, or None.
         entering: Called with each task before control passes to it, if anybody wants to know.
+        max_steps: The number of steps at which it stops, or asks ``at_limit``.
+        at_limit: Asked when that number is exceeded whether to go on all the same; it may have raised it.
         at_end: Called at the end of the execution, in tasks of their own, once all others have been unwound.
     """
 
@@ -147,8 +149,8 @@ class Kernel:
         self.thread_id = get_ident()
         self.ending = False
         self.log = log
-        self._pick = strategy.pick
-        self._draw = strategy.draw
+        self._pick: Callable[[Task | None, list[Task]], int] = strategy.pick
+        self._draw: Callable[[str, int], int] = strategy.draw
         self._carriers = carriers
         self._idle = carriers.idle
         self._limits = limits
@@ -167,6 +169,7 @@ class Kernel:
         self._trace = gettrace_of_threads() or gettrace()
         self.usual_excepthook: Any = None
         self.entering: Callable[[Task | None], None] | None = None
+        self.at_limit: Callable[[], bool] | None = None
         self.at_end: list[Callable[[], None]] = []
 
     # Tasks
@@ -485,6 +488,11 @@ class Kernel:
             self._note(())
         return value
 
+    def choose_by(self, pick: Callable[[Task | None, list[Task]], int], draw: Callable[[str, int], int]) -> None:
+        """Ask others than the strategy's methods from now on."""
+        self._pick = pick
+        self._draw = draw
+
     def _next(self, me: Task | None) -> Task | None:
         """Choose among the tasks that can run, moving the clock if there are none; None: the execution is over."""
         ready = self.ready
@@ -567,6 +575,14 @@ class Kernel:
         else:
             self.block("sleep", None, self.now + nanoseconds)
 
+    def deadlines(self) -> list[tuple[Task, int]]:
+        """Who waits for what time, in virtual nanoseconds, the next one first."""
+        return [
+            (task, at)
+            for at, _, task, wait in sorted(self._deadlines, key=lambda entry: entry[:2])
+            if task.wait == wait and task.state is BLOCKED
+        ]
+
     # Ends
 
     def _fail(self, error: BaseException | None, task: Task | None) -> None:
@@ -575,7 +591,10 @@ class Kernel:
             return
         if error is None:
             if self._deadlines and self._deadlines[0][0] > self._limits.max_ns:
-                error = LimitReachedError(f"more than {self._limits.max_ns / 1e9:g} virtual seconds went by")
+                error = LimitReachedError(
+                    f"more than {self._limits.max_ns / 1e9:g} virtual seconds went by; "
+                    "it may never end, or it needs a higher max_seconds"
+                )
             else:
                 # The driver says which tasks are stuck in what, when it has control.
                 error = STUCK
@@ -629,6 +648,8 @@ class Kernel:
             self._refuse_to_die(self.current)
         if self._interrupted:
             self.stop(KeyboardInterrupt())
+        if self.failure is None and self.at_limit is not None and self.at_limit():
+            return
         self.stop(
             LimitReachedError(
                 f"the program took more than {self._limits.max_steps} {what}; "

@@ -13,6 +13,7 @@ __all__ = [
     "EscapeError",
     "HangError",
     "LimitReachedError",
+    "LivelockError",
     "SimulationError",
     "TaskKilled",
     "TaskStuckError",
@@ -33,12 +34,30 @@ class DeadlockError(SimulationError):
     Attributes:
         tasks: The tasks that wait, in the order in which they were made.
         cycle: Those that wait for each other in a ring; empty if there is no ring.
+        cause: What went wrong, by one of the names in `routilux_sim.judge.causes.REMEDIES`, e.g. ``"lost wake-up"``.
     """
 
-    def __init__(self, message: str, tasks: tuple[Task, ...], cycle: tuple[Task, ...]) -> None:
+    def __init__(self, message: str, tasks: tuple[Task, ...], cycle: tuple[Task, ...], cause: str) -> None:
         super().__init__(message)
         self.tasks = tasks
         self.cycle = cycle
+        self.cause = cause
+
+
+class LivelockError(SimulationError):
+    """Tasks run, also when scheduled fairly, and come back to the same state again and again: nobody gets ahead.
+
+    Attributes:
+        cause: ``"livelock"``, or ``"starvation"`` if others do get what some task waits for.
+        cycle: The steps that repeat, each in words.
+        starved: The names of the tasks that never get their turn; empty in a plain livelock.
+    """
+
+    def __init__(self, message: str, cause: str, cycle: tuple[str, ...], starved: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.cycle = cycle
+        self.starved = starved
 
 
 class EscapeError(SimulationError):

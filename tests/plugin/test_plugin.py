@@ -226,12 +226,30 @@ def test_an_inconclusive_run_is_not_a_pass(pytester):
         @pytest.mark.sim(max_steps=100)
         def test_forever():
             while True:
-                time.sleep(0)
+                time.sleep(1)
         """
     )
     result = pytester.runpytest()
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*more than 100 steps*"])
+
+
+def test_a_livelock_fails(pytester):
+    """With the steps that repeat, and what to do."""
+    pytester.makepyfile(
+        """
+        import time
+        import pytest
+
+        @pytest.mark.sim(max_steps=100)
+        def test_forever():
+            while True:
+                time.sleep(0)
+        """
+    )
+    result = pytester.runpytest()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*LivelockError: livelock after 0 virtual seconds*", "*'MainThread': yield, at *"])
 
 
 @pytest.mark.parametrize("value", ["abc", "-1", "1.5", ""])

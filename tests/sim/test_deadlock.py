@@ -60,9 +60,9 @@ def test_a_deadlock_ends_at_once():
 def test_a_deadlock_names_tasks_locks_and_where_they_were_made():
     """Both tasks, both locks, who holds them, and the file, line and function that made them."""
     text = str(simulate(embrace).error)
-    made = f"(made at {__file__}:{first_line(embrace) + 2} in embrace)"
-    assert f"task 'lefty' waits to acquire RLock-1 {made}, held by 'righty'" in text
-    assert f"task 'righty' waits to acquire Lock-1 {made}, held by 'lefty'" in text
+    made = f"made at {__file__}:{first_line(embrace) + 2} in embrace"
+    assert f"task 'lefty' waits to acquire `other` (RLock-1, {made}), held by 'righty'" in text
+    assert f"task 'righty' waits to acquire `one` (Lock-1, {made}), held by 'lefty'" in text
     assert "'lefty' -> 'righty' -> 'lefty'" in text
     assert "after 1.5 virtual seconds" in text
 
@@ -112,7 +112,7 @@ def test_taking_a_lock_twice_is_a_deadlock():
             lock.acquire()
 
     error = simulate(program).error
-    assert "task 'MainThread' waits to acquire Lock-1" in str(error)
+    assert "task 'MainThread' waits to acquire `lock` (Lock-1" in str(error)
     assert "which it holds itself" in str(error)
 
 
@@ -147,7 +147,7 @@ def test_a_lost_wake_up_is_a_deadlock():
 
     report = explore(program, schedules=100)
     assert report.failure.kind == "deadlock"
-    assert "waits to be notified by Condition-1" in str(report.failure.exception)
+    assert "waits to be notified by `condition` (Condition-1" in str(report.failure.exception)
 
 
 WAITS = {
@@ -224,3 +224,158 @@ def test_the_next_execution_is_not_touched():
     """A deadlock leaves nothing behind."""
     simulate(embrace)
     explore(lambda: run_threads(lambda: time.sleep(1)), schedules=3).raise_if_failed()
+
+
+class Account:
+    """Has a lock of its own."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+
+
+LOCK = threading.Lock()
+
+
+def transfer():
+    """Two transfers in opposite directions: each takes its own account first."""
+    left, right = Account(), Account()
+
+    def move(source, target):
+        with source.lock:
+            time.sleep(2)
+            with target.lock:
+                pass
+
+    for source, target, name in ((left, right, "there"), (right, left, "back")):
+        threading.Thread(target=move, args=(source, target), name=name).start()
+
+
+def test_who_holds_a_lock_is_told_since_when_and_where():
+    """With the virtual time at which it was taken, and the line that took it."""
+    text = str(simulate(transfer).error)
+    taken = f"taken at {__file__}:{first_line(transfer) + 5} in transfer.<locals>.move"
+    assert f"held by 'back' since 0 s, {taken}" in text
+    assert f"held by 'there' since 0 s, {taken}" in text
+
+
+def test_a_lock_waited_for_is_held_since_it_was_got():
+    """Not since it was asked for."""
+
+    def program():
+        lock, other = threading.Lock(), threading.Lock()
+
+        def late():
+            time.sleep(1)
+            with lock, other:
+                pass
+
+        def later():
+            with other:
+                time.sleep(7)
+                lock.acquire()
+
+        lock.acquire()
+        for target in (late, later):
+            threading.Thread(target=target, name=target.__name__).start()
+        time.sleep(5)
+        lock.release()
+
+    text = str(simulate(program).error)
+    assert "held by 'late' since 5 s, taken at" in text
+    assert "held by 'later' since 0 s, taken at" in text
+
+
+def test_without_a_log_a_holder_is_told_all_the_same():
+    """What was not recorded is left out."""
+    text = str(simulate(transfer, log=False).error)
+    assert "held by 'back'" in text
+    assert "since" not in text
+
+
+def test_an_exploration_says_since_where_too():
+    """What it reports is a replay, which records."""
+    report = explore(transfer, schedules=10)
+    assert "held by 'back' since 0 s, taken at" in str(report.failure.exception)
+
+
+def test_a_lock_is_called_as_the_program_calls_it():
+    """By the attribute that holds it, or the global, and not only by its number."""
+    assert "waits to acquire `Account.lock` (Lock-" in str(simulate(transfer).error)
+
+    def program():
+        with LOCK:
+            LOCK.acquire()
+
+    assert "waits to acquire `LOCK` (Lock-1" in str(simulate(program).error)
+
+
+def test_an_element_of_a_list_is_called_by_its_place():
+    """The forks of the philosophers."""
+
+    def program():
+        forks = [threading.Lock() for _ in range(3)]
+
+        def dine(seat):
+            with forks[seat]:
+                time.sleep(1)
+                with forks[(seat + 1) % 3]:
+                    pass
+
+        for seat in range(3):
+            threading.Thread(target=dine, args=(seat,)).start()
+
+    error = simulate(program).error
+    assert error.cause == "lock cycle"
+    for seat in range(3):
+        assert f"waits to acquire `forks[{seat}]`" in str(error)
+
+
+def test_a_name_is_found_without_running_the_programs_code():
+    """Properties and __getattr__ are left alone, whatever they would do."""
+
+    class Touchy:
+        __slots__ = ("lock",)
+
+        def __init__(self):
+            self.lock = threading.Lock()
+
+        @property
+        def __class__(self):
+            raise AssertionError("called")
+
+        def __getattr__(self, name):
+            raise AssertionError("called")
+
+        def __eq__(self, other):
+            raise AssertionError("called")
+
+        __hash__ = None
+
+    def program():
+        touchy = Touchy()
+        with touchy.lock:
+            touchy.lock.acquire()
+
+    assert "`Touchy.lock`" in str(simulate(program).error)
+
+
+def test_every_stack_is_shown_with_its_lines():
+    """As in a traceback: the latest call last, the source beside it, nothing of the simulator."""
+    lines = str(simulate(transfer).error).splitlines()
+    at = lines.index("  stack of 'there', the latest call last:")
+    place = f"{__file__}:{first_line(transfer) + 7} in transfer.<locals>.move"
+    assert lines[at + 1] == f"    {place}: with target.lock:"
+    assert "  stack of 'back', the latest call last:" in lines
+    assert not any("routilux_sim" in line for line in lines)
+
+
+def test_the_report_is_the_same_every_time():
+    """No addresses, and no order that comes from them."""
+    assert str(simulate(transfer).error) == str(simulate(transfer).error)
+
+
+def test_remedies_are_told():
+    """What to do about it is part of the message."""
+    error = simulate(transfer).error
+    assert error.cause == "lock cycle"
+    assert "  what to do: take the locks in the same order everywhere, or hold one at a time\n" in str(error)

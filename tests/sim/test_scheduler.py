@@ -319,7 +319,7 @@ def test_a_deadlock_is_raised_and_ends_the_simulation():
                 lock.acquire()
 
         flow = entry_flow(scheduler, get_stuck, "sequential")
-        with pytest.raises(DeadlockError, match="acquire Lock-"):
+        with pytest.raises(DeadlockError, match=r"acquire `lock` \(Lock-"):
             flow.execute("entry", timeout=None)
         with pytest.raises(SimulationError, match="the simulation has ended"):
             flow.execute("entry")
