@@ -16,10 +16,12 @@ from zlib import crc32
 
 import pytest
 
+from routilux_sim import pytest_determinism as determinism
 from routilux_sim.world import ready
 
 if TYPE_CHECKING:
     from routilux_sim.execution import Execution
+    from routilux_sim.kernel.errors import NondeterminismError
 
 __all__: list[str] = []
 
@@ -51,6 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DIR",
         help="write each simulated test's execution log here, and a replay file if it fails",
     )
+    determinism.add_options(parser, group)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -78,7 +81,13 @@ def pytest_configure_node(node: Any) -> None:
 
 def pytest_report_header(config: pytest.Config) -> str:
     """Show the run's seed."""
-    return f"routilux-sim: --sim-seed={config.stash[SEED]}"
+    twice = ", every schedule is run twice" if determinism.is_wanted(config) else ""
+    return f"routilux-sim: --sim-seed={config.stash[SEED]}{twice}"
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Name the tests whose determinism could not be checked."""
+    determinism.summary(terminalreporter)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -139,15 +148,21 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object:
         return None
     names = pyfuncitem._fixtureinfo.argnames  # noqa: SLF001 - as pytest's own hook does
     arguments = {name: pyfuncitem.funcargs[name] for name in names}
-    _SimulatedTest(pyfuncitem, marker).run(lambda: pyfuncitem.obj(**arguments))
+    _SimulatedTest(pyfuncitem, marker, arguments).run(lambda: pyfuncitem.obj(**arguments))
     return True
+
+
+def _is_failure(error: BaseException) -> bool:
+    return not isinstance(error, pytest.skip.Exception | pytest.xfail.Exception)
 
 
 class _SimulatedTest:
     """One marked test."""
 
-    def __init__(self, item: pytest.Function, marker: pytest.Mark) -> None:
+    def __init__(self, item: pytest.Function, marker: pytest.Mark, arguments: dict[str, Any]) -> None:
         self._item = item
+        self._every = determinism.is_wanted(item.config)
+        self._changeable = determinism.changeable(item, arguments)
         run_seed = item.config.stash[SEED]
         fixed = marker.kwargs.get("seed")
         # XOR with the node id's checksum: a test's seed does not depend on which other tests run, nor in what order.
@@ -162,30 +177,54 @@ class _SimulatedTest:
     def run(self, program: Callable[[], object]) -> None:
         __tracebackhide__ = True
         try:
-            from routilux_sim import explore, simulate  # noqa: PLC0415 - what it needs is an extra
+            from routilux_sim import explore  # noqa: PLC0415 - what it needs is an extra
+            from routilux_sim.simulation import simulate_checked  # noqa: PLC0415 - likewise
         except ModuleNotFoundError as error:
             raise pytest.UsageError(f"simulated tests need {error.name}: pip install 'routilux[sim]'") from error
         if self._schedules == 1:
-            execution = simulate(program, seed=self._seed, **self._options)
-            self._keep(execution)
-            if execution.error is not None:
-                self._fail(execution.error, execution)
+            execution, found = simulate_checked(
+                program, every=self._every, is_failure=_is_failure, seed=self._seed, **self._options
+            )
+            self._judge(execution, found)
             return
-        report = explore(program, schedules=self._schedules, seed=self._seed, **self._options)
+        options: dict[str, Any] = {"schedules": self._schedules, "seed": self._seed, **self._options}
+        report = explore(program, check_determinism=self._every, **options)
+        if report.nondeterminism is not None and report.unconfirmed is None:
+            self._doubt(report.nondeterminism)
+            report = explore(program, **options)
         if report.failure is not None:
-            self._keep(report.failure.execution)
-            self._fail(report.failure.exception, report.failure.execution)
+            self._judge(report.failure.execution, None)
+        if report.unconfirmed is not None:
+            self._judge(report.unconfirmed, report.nondeterminism)
         if report.verdict == "inconclusive":
             report.raise_if_failed()
 
-    def _fail(self, error: BaseException, execution: Execution) -> None:
+    def _judge(self, execution: Execution, found: NondeterminismError | None) -> None:
+        __tracebackhide__ = True
+        self._keep(execution)
+        if execution.error is not None:
+            self._fail(execution.error, execution, found)
+        self._doubt(found)
+
+    def _doubt(self, found: NondeterminismError | None) -> None:
+        """The test passed, but a second run did not do the same."""
+        __tracebackhide__ = True
+        if found is None:
+            return
+        if not determinism.is_explained(found, self._changeable):
+            raise found
+        determinism.mark_unchecked(self._item, found, self._changeable)
+
+    def _fail(self, error: BaseException, execution: Execution, found: NondeterminismError | None) -> None:
         __tracebackhide__ = True
         from routilux_sim.explanation import explain  # noqa: PLC0415 - only for failures
 
-        if not isinstance(error, pytest.skip.Exception | pytest.xfail.Exception):
+        if _is_failure(error):
             # A note, unlike a report section, also reaches JUnit XML.
             error.add_note(f"simulated under seed {execution.seed}; reproduce with: {self._command}")
             self._item.add_report_section("call", "simulation", explain(execution))
+            if found is not None:
+                error.add_note(determinism.note_on(found, self._changeable))
         raise error
 
     def _keep(self, execution: Execution) -> None:

@@ -212,6 +212,11 @@ class Kernel:
         count = self._ordinals[kind] = self._ordinals.get(kind, 0) + 1
         return count
 
+    @property
+    def made(self) -> dict[str, int]:
+        """How many objects of each kind have been counted."""
+        return self._ordinals
+
     # Scheduling points
 
     def point(self, op: str, obj: Any = None) -> None:
