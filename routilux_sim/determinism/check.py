@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from routilux_sim.determinism.diagnosis import CAUSES, REMEDIES, Diagnosis, diagnose
-from routilux_sim.determinism.experiments import record, shuffle_addresses
+from routilux_sim.determinism.experiments import record
 from routilux_sim.determinism.frames import describe_where
+from routilux_sim.determinism.memory import shuffle
 from routilux_sim.determinism.moments import Difference, Moment, Recorder, difference_at_the_end, moments_of
 from routilux_sim.determinism.suspects import sets_in_use
 from routilux_sim.execution import Campaign, Execution
@@ -47,9 +48,10 @@ def check_again(
     expected = moments_of(schedule) if moments is None else moments
     again = execution
     for number in range(times):
-        shuffle_addresses(number)
+        kept = shuffle(number)
         recorder = _Witness(expected)
         again = record(campaign, schedule, recorder, log=True)
+        kept.clear()
         difference = recorder.difference or difference_at_the_end(execution, again, expected, recorder.moments)
         if difference is not None:
             diagnosis = diagnose(campaign, schedule, difference, recorder.sets)

@@ -75,8 +75,10 @@ def diagnose(campaign: Campaign, schedule: Schedule, difference: Difference, set
     if plain is None:
         return _guess(sets, evidence)
     calls = _relevant(seen.get("watched"), plain)
-    if _differ(plain, seen.get("later")):
-        return _outside(calls, evidence)
+    # The first of two runs in a process is plain, too.
+    alike = [result.runs[0] for name in ("plain", "later", "twice") if (result := seen.get(name)) is not None]
+    if any(run != alike[0] for run in alike):
+        return _unlike(alike, calls, evidence)
     if _differ(plain, seen.get("elsewhere")) or _differ(plain, seen.get("elsewhere again")):
         evidence.append("with objects at other addresses the same schedule runs differently")
         return Diagnosis("addresses", True, evidence)
@@ -107,10 +109,14 @@ def _relevant(watched: Result | None, plain: Result) -> list[Call]:
     return sorted((call for call in watched.calls if call.step <= parted), key=lambda call: -call.step)
 
 
-def _outside(calls: list[Call], evidence: list[str]) -> Diagnosis:
+def _unlike(alike: list[list[int]], calls: list[Call], evidence: list[str]) -> Diagnosis:
+    """Processes that began alike did not do the same."""
+    if not calls and any(alike.count(run) > 1 for run in alike):
+        # Nothing real was called, and most agree: as far as they do not, memory was not quite the same.
+        return Diagnosis("addresses", False, [*evidence, "equal processes ran the same schedule differently"])
     evidence = [*evidence, "two processes that began with the same memory ran the same schedule differently"]
     if not calls:
-        return Diagnosis("outside", True, evidence)
+        return Diagnosis("outside", False, evidence)
     causes = {call.cause for call in calls}
     return Diagnosis(calls[0].cause, len(causes) == 1, [*evidence, *_named(calls)])
 

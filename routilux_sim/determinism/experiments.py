@@ -19,6 +19,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from routilux_sim.determinism.memory import settle, shuffle
 from routilux_sim.determinism.moments import Recorder
 from routilux_sim.determinism.suspects import Call, changes_in, kept_state, watched
 from routilux_sim.execution import Campaign, Execution
@@ -27,7 +28,7 @@ from routilux_sim.schedule import Schedule
 from routilux_sim.strategy.recording import RecordingStrategy
 from routilux_sim.strategy.replay import ReplayStrategy
 
-__all__ = ["EXPERIMENTS", "Result", "experiment", "record", "shuffle_addresses"]
+__all__ = ["EXPERIMENTS", "Result", "experiment", "record"]
 
 PATIENCE = 15.0
 """Real seconds that the forked runs may take."""
@@ -59,29 +60,6 @@ def record(campaign: Campaign, schedule: Schedule, recorder: Recorder, *, log: b
     return campaign.execute(strategy, schedule.seed, log=log, enabled=True)
 
 
-def shuffle_addresses(seed: int = 1) -> None:
-    """Leave the free memory in another order, so that objects made one after the other are not next to each other."""
-    generator = random.Random(seed)  # noqa: S311 - any order will do
-    blocks: list[Any] = [bytes(size) for size in range(1, 470, 16) for _ in range(200)]
-    generator.shuffle(blocks)
-    # Objects of the program's classes, and their dictionaries, come from where these are.
-    others: list[Any] = [kind() for kind in (_Plain, set, _Slotted) for _ in range(500)]
-    generator.shuffle(others)
-    while blocks:
-        blocks.pop()
-    while others:
-        others.pop()
-
-
-class _Plain:
-    def __init__(self) -> None:
-        self.content = None
-
-
-class _Slotted:
-    __slots__ = ("content",)
-
-
 def experiment(campaign: Campaign, schedule: Schedule) -> dict[str, Result]:
     """Run a schedule in several processes forked from this one.
 
@@ -98,22 +76,26 @@ class _Experiment(NamedTuple):
     """How a forked process runs the schedule.
 
     Attributes:
-        prepare: Called before.
-        runs: How often, one after the other.
+        pause: Real seconds to wait before.
+        collect: Collect garbage before.
+        addresses: A seed for another order of the free memory; None leaves it as it is.
+        runs: How often it runs, one after the other.
         watch: Watch for calls of something real, and for state that is kept; slow.
     """
 
-    prepare: Callable[[], object] | None = None
+    pause: float = 0.0
+    collect: bool = False
+    addresses: int | None = None
     runs: int = 1
     watch: bool = False
 
 
 EXPERIMENTS = {
     "plain": _Experiment(),
-    "later": _Experiment(lambda: _sleep(0.02)),
-    "elsewhere": _Experiment(lambda: shuffle_addresses(101)),
-    "elsewhere again": _Experiment(lambda: shuffle_addresses(102)),
-    "collected": _Experiment(gc.collect),
+    "later": _Experiment(pause=0.02),
+    "elsewhere": _Experiment(addresses=101),
+    "elsewhere again": _Experiment(addresses=102),
+    "collected": _Experiment(collect=True),
     "twice": _Experiment(runs=2),
     "watched": _Experiment(watch=True),
 }
@@ -144,8 +126,13 @@ class _Onward:
 
 def _run(campaign: Campaign, schedule: Schedule, how: _Experiment) -> Result:
     result = Result([], [], [])
-    if how.prepare is not None:
-        how.prepare()
+    if how.collect:
+        gc.collect()
+    _sleep(how.pause)
+    # Forking leaves traces in the memory, and so do other threads, and garbage that is gone.
+    kept = settle()
+    if how.addresses is not None:
+        kept += shuffle(how.addresses)
     for _ in range(how.runs):
         recorder = Recorder()
         strategy = RecordingStrategy(_Onward(schedule), recorder)
@@ -157,8 +144,9 @@ def _run(campaign: Campaign, schedule: Schedule, how: _Experiment) -> Result:
             result.changed.extend(changes_in(before, kept_state(campaign.program)))
         else:
             execution = campaign.execute(strategy, schedule.seed)
-        end = hash((type(execution.error).__name__, execution.elapsed_ns))
+        end = hash((type(execution.error).__name__, execution.elapsed_ns, execution.steps))
         result.runs.append([*(moment.digest() for moment in recorder.moments), end])
+    kept.clear()
     return result
 
 

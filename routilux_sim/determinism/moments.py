@@ -245,6 +245,8 @@ def difference_at_the_end(
         return Difference(step, "the end of the program", _end(first), _end(second))
     if first.elapsed_ns != second.elapsed_ns:
         return Difference(step, "the virtual nanoseconds taken", str(first.elapsed_ns), str(second.elapsed_ns))
+    if first.steps != second.steps:
+        return Difference(step, "the number of steps taken", str(first.steps), str(second.steps))
     if _is_plain(first.value) and _is_plain(second.value) and first.value != second.value:
         return Difference(step, "what the program returned", _short(first.value), _short(second.value))
     return None

@@ -37,7 +37,13 @@ def _verb(task: Task) -> str:
         return task.op
     if isinstance(obj, Task):
         return f"join task {obj.name!r}"
-    verbs = {"wait": "be notified by", "reacquire": "acquire", "select": "be called in"}
+    verbs = {
+        "wait": "be notified by",
+        "reacquire": "acquire",
+        "select": "be called in",
+        "result": "have the result of",
+        "take": "get work from",
+    }
     return f"{verbs.get(task.op, task.op)} {label_of(obj)}{_made_at(obj)}"
 
 

@@ -85,6 +85,7 @@ class Kernel:
         failure: What ended the execution before its time, or None.
         entering: Called with each task before control passes to it, if anybody wants to know.
         at_end: Called at the end of the execution, in tasks of their own, once all others have been unwound.
+        kept: What the simulated world keeps for this execution, by the id of what it belongs to, which it keeps alive.
     """
 
     active: Kernel | None = None
@@ -129,6 +130,7 @@ class Kernel:
         self.usual_excepthook: Any = None
         self.entering: Callable[[Task | None], None] | None = None
         self.at_end: list[Callable[[], None]] = []
+        self.kept: dict[int, Any] = {}
 
     # Tasks
 

@@ -96,11 +96,11 @@ def test_a_changed_fixture_is_no_error(pytester, arguments):
 def test_a_real_cause_is_an_error_with_fixtures_too(pytester):
     """What experiments show to come from elsewhere is not put down to the fixtures."""
     body = """
-    randomness = os.urandom
+    randomness = (os.urandom,)
 
     @pytest.mark.sim
     def test_it(tmp_path):
-        decide(int.from_bytes(randomness(2)) % 1000)
+        decide(int.from_bytes(randomness[0](2)) % 1000)
     """
     result = run(pytester, body, "--sim-check-determinism")
     result.assert_outcomes(failed=1)
