@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from routilux_sim.execution import Execution as Execution
     from routilux_sim.exploration import Failure as Failure
-    from routilux_sim.exploration import InconclusiveError as InconclusiveError
     from routilux_sim.exploration import Report as Report
     from routilux_sim.exploration import explore as explore
     from routilux_sim.kernel.errors import DeadlockError as DeadlockError
     from routilux_sim.kernel.errors import DivergenceError as DivergenceError
     from routilux_sim.kernel.errors import EscapeError as EscapeError
     from routilux_sim.kernel.errors import HangError as HangError
+    from routilux_sim.kernel.errors import InconclusiveError as InconclusiveError
     from routilux_sim.kernel.errors import LimitReachedError as LimitReachedError
     from routilux_sim.kernel.errors import LivelockError as LivelockError
+    from routilux_sim.kernel.errors import NondeterminismError as NondeterminismError
     from routilux_sim.kernel.errors import SimulationError as SimulationError
     from routilux_sim.replays import ReplayFileError as ReplayFileError
     from routilux_sim.replays import load_schedule as load_schedule
@@ -36,9 +37,10 @@ _HOMES = {
     "Execution": "routilux_sim.execution",
     "Failure": "routilux_sim.exploration",
     "HangError": "routilux_sim.kernel.errors",
-    "InconclusiveError": "routilux_sim.exploration",
+    "InconclusiveError": "routilux_sim.kernel.errors",
     "LimitReachedError": "routilux_sim.kernel.errors",
     "LivelockError": "routilux_sim.kernel.errors",
+    "NondeterminismError": "routilux_sim.kernel.errors",
     "ReplayFileError": "routilux_sim.replays",
     "Report": "routilux_sim.exploration",
     "Schedule": "routilux_sim.schedule",

@@ -12,6 +12,7 @@ import click
 from routilux._version import __version__
 from routilux_sim import boundary
 from routilux_sim.boundary.table import render
+from routilux_sim.determinism.processes import difference_between_processes
 from routilux_sim.scenario import Scenario, ScenarioError, load_scenario
 from routilux_sim.scenario_run import Outcome, run_scenario
 
@@ -33,7 +34,12 @@ def cli() -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the execution log (JSON lines) here: of the failing schedule, or of the first.",
 )
-def run(file: Path, seed: int | None, log_path: Path | None) -> None:
+@click.option(
+    "--check-determinism",
+    is_flag=True,
+    help="Run every schedule twice, and the first one in other processes with other PYTHONHASHSEEDs.",
+)
+def run(file: Path, seed: int | None, log_path: Path | None, check_determinism: bool) -> None:
     """Run a SCENARIO file and print the verdict.
 
     Exits with 0 when everything holds that must, 1 when something does not or nothing can be said, and 2 when the
@@ -49,7 +55,10 @@ def run(file: Path, seed: int | None, log_path: Path | None) -> None:
         except OSError as error:
             raise click.BadParameter(str(error), param_hint="--log") from error
     began = time.perf_counter()
-    outcome = _run(scenario, seed)
+    outcome = _run(scenario, seed, check_determinism)
+    if check_determinism and outcome.problem is None:
+        outcome.problem = difference_between_processes(file, seed)
+        outcome.verdict = outcome.verdict if outcome.problem is None else "inconclusive"
     if log_path is not None:
         log_path.write_bytes(outcome.execution.log_bytes())
     _print(scenario, outcome, time.perf_counter() - began)
@@ -82,11 +91,11 @@ def show_boundary(modules: tuple[str, ...], status: str | None, as_json: bool) -
     click.echo("\n".join(render(chosen)))
 
 
-def _run(scenario: Scenario, seed: int | None) -> Outcome:
+def _run(scenario: Scenario, seed: int | None, check: bool) -> Outcome:
     if scenario.schedules == 1 or not sys.stderr.isatty():
-        return run_scenario(scenario, seed)
+        return run_scenario(scenario, seed, check_determinism=check)
     with click.progressbar(length=scenario.schedules, label=scenario.name, file=sys.stderr) as bar:
-        return run_scenario(scenario, seed, lambda count: bar.update(count - bar.pos))
+        return run_scenario(scenario, seed, lambda count: bar.update(count - bar.pos), check_determinism=check)
 
 
 def _print(scenario: Scenario, outcome: Outcome, seconds: float) -> None:

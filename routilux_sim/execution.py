@@ -153,12 +153,15 @@ class Campaign:
         program: A callable without arguments.
         limits: How long one execution may go on.
         epoch_ns: The wall clock at the beginning, in nanoseconds since 1970.
+
+    Attributes:
+        program: What it runs.
     """
 
     def __init__(self, program: Program, limits: Limits | None = None, epoch_ns: int = DEFAULT_EPOCH_NS) -> None:
         if not callable(program):
             raise TypeError(f"a program must be a callable without arguments, not {program!r}")
-        self._program = program
+        self.program = program
         self._limits = limits or Limits()
         self._epoch_ns = epoch_ns
         self._world = World(program)
@@ -242,7 +245,7 @@ class Campaign:
         """What CPython does with a program: run it, let executors and other threads finish, call exit functions."""
         leaving: SystemExit | None = None
         try:
-            values.append(_plain(self._program()))
+            values.append(_plain(self.program()))
         except SystemExit as error:
             leaving = error
         self._world.finish_executors()

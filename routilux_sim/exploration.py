@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from routilux_sim.determinism.check import check_again, execute_recorded
+from routilux_sim.determinism.moments import Moment
 from routilux_sim.execution import Campaign, Execution, Program
 from routilux_sim.explanation import explain
 from routilux_sim.judge.verdict import FailureKind, Verdict, of_campaign
 from routilux_sim.kernel.core import HANG_SECONDS, Limits
-from routilux_sim.kernel.errors import SimulationError
-from routilux_sim.replays import rerun
+from routilux_sim.kernel.errors import InconclusiveError, NondeterminismError
 from routilux_sim.schedule import Schedule
 from routilux_sim.simulation import check_seed, epoch_of
 from routilux_sim.strategy import Strategy, make_strategy
@@ -22,10 +23,6 @@ CONFIRMATIONS = 2
 """How many times a failure is replayed before it is reported."""
 
 _clock = time.perf_counter
-
-
-class InconclusiveError(SimulationError):
-    """An exploration shows nothing about the program: something escaped control, diverged, or hit a limit."""
 
 
 class Failure:
@@ -62,6 +59,8 @@ class Report:
         virtual_seconds: Virtual time that went by in them.
         failure: What broke, or None.
         reason: Why the verdict is inconclusive, else None.
+        nondeterminism: What differed when a schedule was run again, or None.
+        unconfirmed: The failing execution that did not come back when it was, or None.
     """
 
     def __init__(
@@ -73,6 +72,8 @@ class Report:
         virtual_seconds: float,
         failure: Failure | None,
         reason: str | None,
+        nondeterminism: NondeterminismError | None = None,
+        unconfirmed: Execution | None = None,
     ) -> None:
         self.verdict = verdict
         self.schedules = schedules
@@ -80,18 +81,23 @@ class Report:
         self.virtual_seconds = virtual_seconds
         self.failure = failure
         self.reason = reason
+        self.nondeterminism = nondeterminism
+        self.unconfirmed = unconfirmed
 
     def raise_if_failed(self) -> None:
         """Raise the program's exception if an execution failed, with an explanation as its note.
 
         Raises:
-            InconclusiveError: The verdict is ``inconclusive``, which is not a pass.
+            InconclusiveError: The verdict is ``inconclusive``, which is not a pass; a `NondeterminismError` when the
+                program did not do the same twice, whose ``__cause__`` is the failure that did not come back.
         """
         if self.verdict == "failed" and self.failure is not None:
             error = self.failure.exception
             if self.failure.explanation not in getattr(error, "__notes__", ()):
                 error.add_note(self.failure.explanation)
             raise error
+        if self.nondeterminism is not None:
+            raise self.nondeterminism
         if self.verdict == "inconclusive":
             raise InconclusiveError(self.reason or "the exploration was inconclusive")
 
@@ -121,8 +127,11 @@ def explore(
     epoch: float | None = None,
     progress: Callable[[int], object] | None = None,
     hang_seconds: float | None = HANG_SECONDS,
+    check_determinism: bool = False,
 ) -> Report:
     """Run ``program`` under many schedules; stop at the first failure, or when a budget is spent.
+
+    A failure is run again twice before it is reported: decisions, candidates, state and end must be the same.
 
     Args:
         program: As for `simulate`; called once a schedule, so it must make its own state.
@@ -135,6 +144,8 @@ def explore(
         epoch: Seconds since 1970.
         progress: Called after each schedule, in real time, with how many have run.
         hang_seconds: As for `simulate`, for each execution.
+        check_determinism: Run every schedule a second time, and stop when the program does not do the same: the verdict
+            is ``inconclusive`` then, and ``nondeterminism`` says where and why.
 
     Raises:
         ValueError, TypeError: An unknown strategy, or a budget that is not a number above 0.
@@ -143,7 +154,7 @@ def explore(
     _check_budget(schedules, seconds)
     chosen = make_strategy(strategy)
     campaign = Campaign(program, Limits(max_steps, max_seconds, hang_seconds), epoch_of(epoch))
-    search = _Search(campaign, chosen, check_seed(seed), schedules, seconds, progress)
+    search = _Search(campaign, chosen, check_seed(seed), schedules, seconds, progress, check_determinism)
     with campaign.running():
         return search.run()
 
@@ -166,6 +177,7 @@ class _Search:
         schedules: int,
         seconds: float | None,
         progress: Callable[[int], object] | None,
+        check: bool,
     ) -> None:
         self._campaign = campaign
         self._strategy = strategy
@@ -173,6 +185,7 @@ class _Search:
         self._budget = schedules
         self._seconds = seconds
         self._progress = progress
+        self._check = check
         self._count = 0
         self._virtual_ns = 0
         self._began = 0.0
@@ -184,13 +197,17 @@ class _Search:
             seed = self._seed + self._count
             if not self._strategy.begin(seed):
                 break
-            execution = self._campaign.execute(self._strategy, seed)
+            execution, moments = self._execute(seed)
             self._count += 1
             self._virtual_ns += execution.elapsed_ns
             if self._progress is not None:
                 self._progress(self._count)
             if execution.error is not None:
-                return self._broken(execution)
+                return self._broken(execution, moments)
+            if self._check:
+                _, found = check_again(self._campaign, execution, moments)
+                if found is not None:
+                    return self._report(inconclusive=True, reason=str(found), nondeterminism=found)
             if execution.is_only_one:
                 if self._count > 1:
                     return self._report(
@@ -207,18 +224,23 @@ class _Search:
     def _late(self) -> bool:
         return self._seconds is not None and self._count > 0 and _clock() - self._began >= self._seconds
 
-    def _broken(self, execution: Execution) -> Report:
+    def _execute(self, seed: int) -> tuple[Execution, list[Moment] | None]:
+        if self._check:
+            return execute_recorded(self._campaign, self._strategy, seed)
+        return self._campaign.execute(self._strategy, seed), None
+
+    def _broken(self, execution: Execution, moments: list[Moment] | None) -> Report:
         if execution.kind is None:
             return self._report(inconclusive=True, reason=f"seed {execution.seed}: {execution.error}")
-        replays = [rerun(self._campaign, execution.schedule, log=True) for _ in range(CONFIRMATIONS)]
-        for again in replays:
-            if again.kind != execution.kind or type(again.error) is not type(execution.error):
-                return self._report(
-                    failed=True,
-                    reason=f"seed {execution.seed} failed with {execution.error!r}, but replaying it gave "
-                    f"{again.error!r}: the program depends on something that is not simulated",
-                )
-        return self._report(failed=True, failure=Failure(replays[-1], execution.kind))
+        again, found = check_again(self._campaign, execution, moments, times=CONFIRMATIONS)
+        if found is None:
+            return self._report(failed=True, failure=Failure(again, execution.kind))
+        return self._report(
+            failed=True,
+            reason=f"seed {execution.seed} failed with {execution.error!r}, which did not come back:\n{found}",
+            nondeterminism=found,
+            unconfirmed=execution,
+        )
 
     def _report(
         self,
@@ -228,6 +250,8 @@ class _Search:
         inconclusive: bool = False,
         complete: bool = False,
         reason: str | None = None,
+        nondeterminism: NondeterminismError | None = None,
+        unconfirmed: Execution | None = None,
     ) -> Report:
         return Report(
             verdict=of_campaign(
@@ -238,4 +262,6 @@ class _Search:
             virtual_seconds=self._virtual_ns / 1e9,
             failure=failure,
             reason=reason,
+            nondeterminism=nondeterminism,
+            unconfirmed=unconfirmed,
         )

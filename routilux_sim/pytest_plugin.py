@@ -18,10 +18,12 @@ from zlib import crc32
 import pytest
 
 from routilux_sim import given
+from routilux_sim import pytest_determinism as determinism
 from routilux_sim.world import ready
 
 if TYPE_CHECKING:
     from routilux_sim.execution import Execution
+    from routilux_sim.kernel.errors import NondeterminismError
 
 __all__: list[str] = []
 
@@ -54,6 +56,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DIR",
         help="write each simulated test's execution log here, and a replay file if it fails",
     )
+    determinism.add_options(parser, group)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -81,7 +84,13 @@ def pytest_configure_node(node: Any) -> None:
 
 def pytest_report_header(config: pytest.Config) -> str:
     """Show the run's seed."""
-    return f"routilux-sim: --sim-seed={config.stash[SEED]}"
+    twice = ", every schedule is run twice" if determinism.is_wanted(config) else ""
+    return f"routilux-sim: --sim-seed={config.stash[SEED]}{twice}"
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Name the tests whose determinism could not be checked."""
+    determinism.summary(terminalreporter)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -156,15 +165,23 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object:
         return None
     names = pyfuncitem._fixtureinfo.argnames  # noqa: SLF001 - as pytest's own hook does
     arguments = {name: pyfuncitem.funcargs[name] for name in names}
-    _SimulatedTest(pyfuncitem, marker).run(lambda: pyfuncitem.obj(**arguments))
+    _SimulatedTest(pyfuncitem, marker, arguments).run(lambda: pyfuncitem.obj(**arguments))
     return True
+
+
+def _is_failure(error: BaseException) -> bool:
+    return not isinstance(error, pytest.skip.Exception | pytest.xfail.Exception) and not given.is_control(error)
 
 
 class _SimulatedTest:
     """One marked test."""
 
-    def __init__(self, item: pytest.Function, marker: pytest.Mark) -> None:
+    def __init__(self, item: pytest.Function, marker: pytest.Mark, arguments: dict[str, Any]) -> None:
         self._item = item
+        # Hypothesis runs failing examples again itself, and would take a second run's draws for further ones.
+        self._is_given = given.inner_test(item.obj) is not None
+        self._every = determinism.is_wanted(item.config) and not self._is_given
+        self._changeable = determinism.changeable(item, arguments)
         run_seed = item.config.stash[SEED]
         fixed = marker.kwargs.get("seed")
         # XOR with the node id's checksum: a test's seed does not depend on which other tests run, nor in what order.
@@ -183,7 +200,7 @@ class _SimulatedTest:
         """Run the test: once, or once for each example that Hypothesis makes for it."""
         __tracebackhide__ = True
         try:
-            if given.inner_test(self._item.obj) is None:
+            if not self._is_given:
                 self._simulate(program, self._seed)
             else:
                 with given.simulated_examples(self._item.obj, self._seed, self._is_fixed, self._simulate):
@@ -194,35 +211,63 @@ class _SimulatedTest:
     def _simulate(self, program: Callable[[], object], seed: int) -> None:
         __tracebackhide__ = True
         try:
-            from routilux_sim import explore, simulate  # noqa: PLC0415 - what it needs is an extra
+            from routilux_sim import explore  # noqa: PLC0415 - what it needs is an extra
+            from routilux_sim.simulation import simulate_checked  # noqa: PLC0415 - likewise
         except ModuleNotFoundError as error:
             raise pytest.UsageError(f"simulated tests need {error.name}: pip install 'routilux[sim]'") from error
         try:
             if self._schedules == 1:
-                execution = simulate(program, seed=seed, **self._options)
+                execution, found = simulate_checked(
+                    program, every=self._every, is_failure=self._is_checked, seed=seed, **self._options
+                )
             else:
-                report = explore(program, schedules=self._schedules, seed=seed, **self._options)
+                options: dict[str, Any] = {"schedules": self._schedules, "seed": seed, **self._options}
+                report = explore(program, check_determinism=self._every, **options)
+                if report.nondeterminism is not None and report.unconfirmed is None:
+                    self._doubt(report.nondeterminism)
+                    report = explore(program, **options)
         except pytest.fail.Exception as error:
             # Not the program's: a time limit has struck.
             error.add_note(f"simulated under seeds from {seed} up; reproduce with: {self._command}")
             raise
         if self._schedules == 1:
-            self._keep(execution)
-            if execution.error is not None:
-                self._fail(execution.error, execution)
+            self._judge(execution, found)
             return
         if report.failure is not None:
-            self._keep(report.failure.execution)
-            self._fail(report.failure.exception, report.failure.execution)
+            self._judge(report.failure.execution, None)
+        if report.unconfirmed is not None:
+            self._judge(report.unconfirmed, report.nondeterminism)
         if report.verdict == "inconclusive":
             report.raise_if_failed()
 
-    def _fail(self, error: BaseException, execution: Execution) -> None:
+    def _is_checked(self, error: BaseException) -> bool:
+        """Whether a failure is run again, to see whether it comes back."""
+        return not self._is_given and _is_failure(error)
+
+    def _judge(self, execution: Execution, found: NondeterminismError | None) -> None:
         __tracebackhide__ = True
-        if not isinstance(error, pytest.skip.Exception | pytest.xfail.Exception) and not given.is_control(error):
+        self._keep(execution)
+        if execution.error is not None:
+            self._fail(execution.error, execution, found)
+        self._doubt(found)
+
+    def _doubt(self, found: NondeterminismError | None) -> None:
+        """The test passed, but a second run did not do the same."""
+        __tracebackhide__ = True
+        if found is None:
+            return
+        if not determinism.is_explained(found, self._changeable):
+            raise found
+        determinism.mark_unchecked(self._item, found, self._changeable)
+
+    def _fail(self, error: BaseException, execution: Execution, found: NondeterminismError | None) -> None:
+        __tracebackhide__ = True
+        if _is_failure(error):
             # A note, unlike a report section, also reaches JUnit XML.
             error.add_note(f"simulated under seed {execution.seed}; reproduce with: {self._command}")
             self._shown = execution
+            if found is not None:
+                error.add_note(determinism.note_on(found, self._changeable))
         raise error
 
     def _show(self) -> None:

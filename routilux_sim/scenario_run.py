@@ -57,7 +57,11 @@ class Outcome:
 
 
 def run_scenario(
-    scenario: Scenario, seed: int | None = None, progress: Callable[[int], object] | None = None
+    scenario: Scenario,
+    seed: int | None = None,
+    progress: Callable[[int], object] | None = None,
+    *,
+    check_determinism: bool = False,
 ) -> Outcome:
     """Simulate a scenario's flow under as many schedules as it asks for, and check what must hold after each.
 
@@ -65,6 +69,7 @@ def run_scenario(
         scenario: What to run.
         seed: Instead of the scenario's own.
         progress: Called after each schedule with how many have run.
+        check_determinism: As for `explore`.
     """
     first = scenario.seed if seed is None else seed
     figures: Figures = {}
@@ -82,7 +87,14 @@ def run_scenario(
         figures.update(found)
         _check(scenario, found)
 
-    report = explore(program, schedules=scenario.schedules, seed=first, strategy=scenario.strategy, progress=progress)
+    report = explore(
+        program,
+        schedules=scenario.schedules,
+        seed=first,
+        strategy=scenario.strategy,
+        progress=progress,
+        check_determinism=check_determinism,
+    )
     if report.failure is not None:
         problem = f"{_words(report.failure.exception)} (seed {report.failure.seed})"
         return Outcome(report.verdict, problem, report.schedules, figures, report.failure.execution)

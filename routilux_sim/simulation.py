@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from routilux_sim.determinism.check import check_again, execute_recorded
 from routilux_sim.execution import Campaign, Execution, Program
 from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, HANG_SECONDS, Limits
+from routilux_sim.kernel.errors import NondeterminismError
 from routilux_sim.strategy import Strategy, make_strategy
 from routilux_sim.world.freezing import frozen_epoch_ns
 
-__all__ = ["check_seed", "epoch_of", "simulate"]
+__all__ = ["check_seed", "epoch_of", "simulate", "simulate_checked"]
 
 
 def simulate(
@@ -22,6 +25,7 @@ def simulate(
     epoch: float | None = None,
     log: bool = True,
     hang_seconds: float | None = HANG_SECONDS,
+    check_determinism: bool = False,
 ) -> Execution:
     """Run ``program`` once on simulated threads, in virtual time.
 
@@ -37,6 +41,8 @@ def simulate(
         log: Whether to keep the execution log.
         hang_seconds: Real seconds that may go by without a step before the run is broken off as inconclusive, naming
             the call that it hangs in; None: any number.
+        check_determinism: Run it a second time, and if the program does not do the same, let ``error`` be a
+            `NondeterminismError` that says where and why; its ``__cause__`` is how the first run failed, if it did.
 
     Returns:
         What came of it. The program's exception is in ``error``, not raised.
@@ -49,7 +55,58 @@ def simulate(
     chosen.begin(check_seed(seed))
     campaign = Campaign(program, Limits(max_steps, max_seconds, hang_seconds), epoch_of(epoch))
     with campaign.running():
-        return campaign.execute(chosen, seed, log=log, enabled=True)
+        if not check_determinism:
+            return campaign.execute(chosen, seed, log=log, enabled=True)
+        execution, found = _checked(campaign, chosen, seed, log)
+        if found is not None:
+            execution.error = found
+        return execution
+
+
+def simulate_checked(
+    program: Program,
+    *,
+    every: bool,
+    is_failure: Callable[[BaseException], bool],
+    seed: int,
+    strategy: str | Strategy,
+    max_steps: int,
+    hang_seconds: float | None,
+) -> tuple[Execution, NondeterminismError | None]:
+    """Run a program, and a second time if that is wanted or it fails.
+
+    Args:
+        program: As for `simulate`.
+        every: Whether to run it twice in any case.
+        is_failure: Tells failures from other exceptions that end a program.
+        seed: Of both runs.
+        strategy: Makes the first run's decisions.
+        max_steps: For each run; so are ``hang_seconds``.
+        hang_seconds: Real seconds.
+
+    Returns:
+        The first execution as it was, and what differed in the second or None.
+    """
+    chosen = make_strategy(strategy)
+    chosen.begin(check_seed(seed))
+    campaign = Campaign(program, Limits(max_steps, hang_seconds=hang_seconds), epoch_of(None))
+    with campaign.running():
+        if every:
+            return _checked(campaign, chosen, seed, log=True)
+        execution = campaign.execute(chosen, seed, log=True, enabled=True)
+        if execution.error is None or execution.kind is None or not is_failure(execution.error):
+            return execution, None
+        return execution, check_again(campaign, execution)[1]
+
+
+def _checked(
+    campaign: Campaign, strategy: Strategy, seed: int, log: bool
+) -> tuple[Execution, NondeterminismError | None]:
+    """Run twice; what says nothing about the program in the first place is not run again."""
+    execution, moments = execute_recorded(campaign, strategy, seed, log=log)
+    if execution.verdict == "inconclusive":
+        return execution, None
+    return execution, check_again(campaign, execution, moments)[1]
 
 
 def check_seed(seed: Any) -> int:

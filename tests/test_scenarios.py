@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
 
 import pytest
@@ -171,3 +172,45 @@ def test_ranges_include_their_bounds():
     assert 3.0 in Range(2, 3)
     assert 3.1 not in Range(2, 3)
     assert math.nan not in Range(2, 3)  # noqa: PLW0177 - containment is what is tested
+
+
+HASHING = """
+import time
+from routilux import Flow, Routine
+
+KEPT = []
+
+class Say(Routine):
+    def __init__(self):
+        super().__init__()
+        self.define_slot("trigger", handler=self.say)
+
+    def say(self, **kwargs):
+        {body}
+
+def make():
+    flow = Flow()
+    flow.add_routine(Say(), "say")
+    return flow
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ("time.sleep(1)", None),
+        ("time.sleep(ord(next(iter({'a', 'b', 'c', 'd', 'e', 'f'}))))", "with another PYTHONHASHSEED"),
+        ("KEPT.append(1); time.sleep(len(KEPT))", "did not do the same twice"),
+    ],
+)
+def test_determinism_is_checked_on_demand(tmp_path, monkeypatch, body, problem):
+    """``--check-determinism`` finds what a run leaves behind, and what the order of strings decides."""
+    (tmp_path / "hashing_flow.py").write_text(HASHING.format(body=body))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "hashing_flow", raising=False)
+    scenario = write(tmp_path, "[flow]\nfactory = 'hashing_flow:make'\n[run]\nentry = 'say'\n[expect]\n")
+    plain, checked = run(scenario), run(scenario, "--check-determinism")
+    assert plain.exit_code == 0, plain.output
+    assert checked.exit_code == (0 if problem is None else 1), checked.output
+    assert (problem or "passed") in checked.output
+    assert ("inconclusive" in checked.output) == (problem is not None)

@@ -23,6 +23,9 @@ _VERBS = {
 }
 _OF_QUEUES = {"get", "put", "join"}
 
+_POOLS = "routilux_sim.world.executors"
+"""The module in whose frames a pool's threads work."""
+
 
 def wait_of(task: Task, names: Names) -> str:
     """What a task waits for, in words: ``waits to acquire `LOCK` (Lock-1, made at …)``."""
@@ -83,16 +86,15 @@ def runners(tasks: Iterable[Task]) -> dict[int, Task]:
     found = {}
     for task in tasks:
         for frame in frames_of(task):
-            if frame.f_code.co_name == "run" and frame.f_globals.get("__name__") == "concurrent.futures.thread":
-                item = frame.f_locals.get("self")
-                found[id(getattr(item, "future", None))] = task
+            if frame.f_code.co_name == "_run" and frame.f_globals.get("__name__") == _POOLS:
+                found[id(frame.f_locals.get("future"))] = task
     return found
 
 
 def worker_frame(task: Task) -> FrameType | None:
     """The frame of the loop in which a pool's worker takes work; None if the task is no such worker."""
     for frame in frames_of(task):
-        if frame.f_code.co_name == "_worker" and frame.f_globals.get("__name__") == "concurrent.futures.thread":
+        if frame.f_code.co_name == "work" and frame.f_globals.get("__name__") == _POOLS:
             return frame
     return None
 

@@ -121,6 +121,7 @@ class Kernel:
         max_steps: The number of steps at which it stops, or asks ``at_limit``.
         at_limit: Asked when that number is exceeded whether to go on all the same; it may have raised it.
         at_end: Called at the end of the execution, in tasks of their own, once all others have been unwound.
+        kept: What the simulated world keeps for this execution, by the id of what it belongs to, which it keeps alive.
     """
 
     def __init__(
@@ -171,6 +172,7 @@ class Kernel:
         self.entering: Callable[[Task | None], None] | None = None
         self.at_limit: Callable[[], bool] | None = None
         self.at_end: list[Callable[[], None]] = []
+        self.kept: dict[int, Any] = {}
 
     # Tasks
 
@@ -326,6 +328,11 @@ class Kernel:
         """Count the objects of a kind, from 1, in the order in which they were made."""
         count = self._ordinals[kind] = self._ordinals.get(kind, 0) + 1
         return count
+
+    @property
+    def made(self) -> dict[str, int]:
+        """How many objects of each kind have been counted."""
+        return self._ordinals
 
     # Scheduling points
 

@@ -12,8 +12,10 @@ __all__ = [
     "DivergenceError",
     "EscapeError",
     "HangError",
+    "InconclusiveError",
     "LimitReachedError",
     "LivelockError",
+    "NondeterminismError",
     "SimulationError",
     "TaskKilled",
     "TaskStuckError",
@@ -104,3 +106,41 @@ class DivergenceError(SimulationError):
             f"the schedule does not fit the program at step {step}: expected {expected}, found {found}; "
             "the program has changed, or depends on something that is not simulated"
         )
+
+
+class InconclusiveError(SimulationError):
+    """A simulation shows nothing about the program: something escaped control, diverged, or hit a limit."""
+
+
+class NondeterminismError(InconclusiveError):
+    """A program did not do the same when one schedule was run twice.
+
+    Its ``__cause__`` is the failure that did not come back, if the first run failed.
+
+    Attributes:
+        step: The index of the first decision that differs; the number of decisions if only the end does.
+        cause: The likely cause: ``addresses``, ``clock``, ``randomness``, ``process``, ``files``, ``outside``,
+            ``garbage collection``, ``kept state`` or ``unknown``.
+        certain: Whether an experiment has shown the cause; else it is a guess.
+        first: What was there the first time, in words; likewise ``second``.
+        stack: Where the task stood in the program, innermost first; empty at the end.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        step: int,
+        cause: str,
+        certain: bool,
+        first: str,
+        second: str,
+        stack: tuple[str, ...],
+    ) -> None:
+        super().__init__(message)
+        self.step = step
+        self.cause = cause
+        self.certain = certain
+        self.first = first
+        self.second = second
+        self.stack = stack

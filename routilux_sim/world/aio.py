@@ -16,6 +16,8 @@ import asyncio.events
 import asyncio.tasks
 import math
 import sys
+import threading
+import warnings
 from _thread import get_ident
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -130,6 +132,8 @@ class EventLoop(asyncio.BaseEventLoop):
 
     _scheduled: list[asyncio.TimerHandle]
     _check_closed: Callable[[], None]
+    _default_executor: Any
+    _do_shutdown: Callable[[asyncio.Future[Any]], None]
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
@@ -206,6 +210,25 @@ class EventLoop(asyncio.BaseEventLoop):
         super().close()
         if self._wind_up in kernel.at_end and not all_tasks(self):
             kernel.at_end.remove(self._wind_up)
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Shut the default executor down: in each version of Python what it is from 3.13 on, in the same steps."""
+        self._executor_shutdown_called = True
+        executor = self._default_executor
+        if executor is None:
+            return
+        future = self.create_future()
+        thread = threading.Thread(target=self._do_shutdown, args=(future,))
+        thread.start()
+        try:
+            async with asyncio.timeout(timeout):
+                await future
+        except TimeoutError:
+            message = f"The executor did not finishing joining its threads within {timeout} seconds."
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
+            executor.shutdown(wait=False)
+        else:
+            thread.join()
 
     def _wind_up(self) -> None:
         """At the end of the execution: unwind the coroutines that are left, inside the loop, then close it."""

@@ -29,6 +29,7 @@ from routilux_sim.world import (
     conditions,
     dates,
     escapes,
+    executors,
     freezing,
     imports,
     locals,  # noqa: A004 - as threading calls it
@@ -56,8 +57,7 @@ def _static_rows() -> list[Row]:
     rows += [(threading.Thread, name, function) for name, function in threads.THREAD_REPLACEMENTS.items()]
     rows += threads.module_replacements()
     rows += conditions.REPLACEMENTS
-    rows += [(futures.Future, name, function) for name, function in chance.FUTURE_REPLACEMENTS.items()]
-    rows += [(futures._AcquireFutures, "__init__", chance.acquire_futures)]
+    rows += executors.replacements()
     rows += chance.replacements()
     rows += imports.REPLACEMENTS
     rows += aio.replacements()
@@ -188,6 +188,7 @@ class World:
             if kernel.entering is not None:
                 kernel.entering(None)
             thread_state.put(outside)
+            executors.give_back(kernel)
             asyncio.events._event_loop_policy = policy  # type: ignore[attr-defined]
             threading._counter = counter  # type: ignore[attr-defined]
             threading.excepthook = self._usual_excepthook

@@ -16,7 +16,7 @@ from routilux_sim.kernel.errors import TaskKilled
 from routilux_sim.kernel.task import DONE, Task
 from routilux_sim.world.sync import deadline_after
 
-__all__ = ["THREAD_REPLACEMENTS", "TaskThread", "join_task", "module_replacements", "spawn_thread"]
+__all__ = ["THREAD_REPLACEMENTS", "TaskThread", "join_task", "launch", "module_replacements", "spawn_thread"]
 
 _init = threading.Thread.__init__
 _hash = threading.Thread.__hash__
@@ -95,6 +95,11 @@ def start(self: threading.Thread) -> None:
     if self._started._flag:  # type: ignore[attr-defined]
         raise RuntimeError("threads can only be started once")
     kernel.point("start")
+    launch(kernel, self)
+
+
+def launch(kernel: Kernel, self: threading.Thread) -> None:
+    """Start a thread, as part of some operation."""
     usual_hook = kernel.usual_excepthook
     task = kernel.spawn(lambda: _run(self, usual_hook), self.name, self.daemon)
     task.thread = self

@@ -1,5 +1,7 @@
 """The same seed gives the same execution, down to the last byte of its log."""
 
+import hashlib
+import json
 import os
 import queue
 import random
@@ -9,36 +11,13 @@ import threading
 import time
 from pathlib import Path
 
+import golden_logs
 import pytest
+from varied_programs import PROGRAMS, flows, story
 
-from routilux import Flow, JobState, Routine
-from routilux_sim import simulate
+from routilux_sim import NondeterminismError, simulate
 
 ROOT = Path(__file__).parents[2]
-
-
-class Fan(Routine):
-    """Sends what it gets three times."""
-
-    def __init__(self):
-        super().__init__()
-        self.define_slot("trigger", handler=self.fan)
-        self.define_event("out", ["number"])
-
-    def fan(self, **kwargs):
-        for number in range(3):
-            self.emit("out", number=number)
-
-
-class Collect(Routine):
-    """Waits a while that depends on the number."""
-
-    def __init__(self):
-        super().__init__()
-        self.define_slot("input", handler=self.collect)
-
-    def collect(self, number):
-        time.sleep(0.1 * (number % 2))
 
 
 def racing_threads():
@@ -60,32 +39,14 @@ def racing_threads():
     return "".join(order), "".join(ended)
 
 
-def concurrent_flow():
-    flow = Flow(execution_strategy="concurrent", max_workers=3)
-    fan = flow.add_routine(Fan(), "fan")
-    for name in ("left", "right"):
-        flow.connect(fan, "out", flow.add_routine(Collect(), name), "input")
-    job = flow.execute(fan)
-    JobState.wait_for_completion(flow, job)
-    flow.shutdown()
-    return job.status
-
-
-PROGRAMS = (racing_threads, concurrent_flow)
-
-
-def log_in_a_process(program, seed, hash_seed):
-    code = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "import test_determinism\n"
-        "from routilux_sim import simulate\n"
-        f"sys.stdout.buffer.write(simulate(test_determinism.{program.__name__}, seed={seed}).log_bytes())\n"
-    )
+def digests_in_a_process(hash_seed):
+    """What every program does, in a fresh interpreter."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": hash_seed}
-    return subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True).stdout
+    script = [sys.executable, str(Path(__file__).with_name("golden_logs.py"))]
+    return json.loads(subprocess.run(script, env=environment, check=True, capture_output=True).stdout)
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("program", [racing_threads, flows])
 def test_one_seed_gives_one_log(program):
     """Ten runs with one seed write one log, byte for byte, and make the same decisions."""
     executions = [simulate(program, seed=7) for _ in range(10)]
@@ -95,7 +56,7 @@ def test_one_seed_gives_one_log(program):
     assert executions[0].result() == executions[9].result()
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("program", [racing_threads, flows])
 def test_ten_seeds_give_more_than_one_log(program):
     """Another seed is another interleaving."""
     assert len({simulate(program, seed=seed).log_bytes() for seed in range(10)}) > 1
@@ -119,18 +80,37 @@ def test_fifo_ignores_the_seed_for_scheduling():
     assert {simulate(program, seed=seed, strategy="fifo").result() for seed in range(10)} == {"abc"}
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
-def test_the_log_does_not_depend_on_the_process(program):
-    """The same seed gives the same log in other processes, whatever their PYTHONHASHSEED."""
-    assert (
-        log_in_a_process(program, 7, "1") == log_in_a_process(program, 7, "2") == simulate(program, seed=7).log_bytes()
-    )
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
+def test_every_python_version_does_the_same(program):
+    """Log, decisions and result are, byte for byte, those that are kept in the repository, whatever the version."""
+    golden = json.loads(golden_logs.FILE.read_text(encoding="utf-8"))
+    assert hashlib.sha256(story(program)).hexdigest() == golden[program.__name__]
+
+
+@pytest.mark.parametrize("hash_seed", ["0", "1", "2", "random"])
+def test_every_process_does_the_same(hash_seed):
+    """So they are in other processes, whatever their PYTHONHASHSEED."""
+    assert digests_in_a_process(hash_seed) == json.loads(golden_logs.FILE.read_text(encoding="utf-8"))
+
+
+def test_there_is_a_golden_log_for_each_program():
+    """None is missing, none is left over, and there are many."""
+    golden = json.loads(golden_logs.FILE.read_text(encoding="utf-8"))
+    assert set(golden) == {program.__name__ for program in PROGRAMS}
+    assert len(golden) >= 12
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
+def test_the_check_finds_nothing(program):
+    """Run twice, at other addresses, every program does the same: the simulator itself depends on nothing real."""
+    for seed in range(10):
+        assert not isinstance(simulate(program, seed=seed, check_determinism=True).error, NondeterminismError)
 
 
 def test_what_ran_before_leaves_no_trace():
     """An execution does not depend on the executions, threads and random numbers before it."""
     alone = simulate(racing_threads, seed=3).log_bytes()
-    simulate(concurrent_flow, seed=9)
+    simulate(flows, seed=9)
     threading.Thread(name=None)
     random.random()
     assert simulate(racing_threads, seed=3).log_bytes() == alone

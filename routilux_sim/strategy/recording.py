@@ -1,0 +1,48 @@
+"""Lets somebody watch every choice, just before a strategy makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from routilux_sim.kernel.task import Task
+    from routilux_sim.strategy._protocol import Strategy
+
+__all__ = ["Observer", "RecordingStrategy"]
+
+
+class Observer(Protocol):
+    """Is told of each choice before it is made; what it raises ends the execution."""
+
+    def picking(self, current: Task | None, ready: Sequence[Task]) -> None:
+        """It is to be chosen who runs; see `Strategy.pick`."""
+
+    def drawing(self, label: str, bound: int) -> None:
+        """A number is to be chosen; see `Strategy.draw`."""
+
+
+class RecordingStrategy:
+    """Makes the choices of another strategy, whose name it goes by.
+
+    Args:
+        inner: Makes the choices.
+        observer: Is told of them.
+    """
+
+    def __init__(self, inner: Strategy, observer: Observer) -> None:
+        self.name = inner.name
+        self.begin = inner.begin
+        self._pick = inner.pick
+        self._draw = inner.draw
+        self._observer = observer
+
+    def pick(self, current: Task | None, ready: Sequence[Task]) -> int:
+        """Tell of it, and choose."""
+        self._observer.picking(current, ready)
+        return self._pick(current, ready)
+
+    def draw(self, label: str, bound: int) -> int:
+        """Tell of it, and choose."""
+        self._observer.drawing(label, bound)
+        return self._draw(label, bound)
