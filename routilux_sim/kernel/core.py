@@ -13,7 +13,6 @@ import itertools
 from _thread import get_ident
 from collections.abc import Callable
 from contextvars import copy_context
-from functools import partial
 from sys import gettrace, settrace
 from threading import gettrace as gettrace_of_threads
 from typing import Any, NoReturn
@@ -167,7 +166,7 @@ class Kernel:
         self._until: Task | None = None
         self._frozen = False
         self._readings = 0
-        self._trace = gettrace_of_threads() or gettrace()
+        self._trace: Any = None
         self.usual_excepthook: Any = None
         self.entering: Callable[[Task | None], None] | None = None
         self.at_limit: Callable[[], bool] | None = None
@@ -240,29 +239,24 @@ class Kernel:
         return self._enter(following)
 
     def _leave(self) -> Any:
+        """Give control to the driver, for good."""
         self.current = None
         if self._trace is None and gettrace() is None:
             return self._driver.switch(None)
-        return self._switch_traced(partial(self._driver.switch, None))
+        return self._switch_traced(self._driver.switch, None)
 
     def _enter(self, task: Task) -> Any:
         """Give control to a task, from another one."""
         if self.entering is not None:
             self.entering(task)
+        traced = self._trace is not None or gettrace() is not None
         carrier = task.greenlet
-        if self._trace is not None or gettrace() is not None:
-            if carrier is not None:
-                return self._switch_traced(carrier.switch)
-            if self._idle:
-                carrier = task.greenlet = self._idle.pop()
-                return self._switch_traced(carrier.switch, self, task)
-            return self._switch_traced(self._driver.switch, task)
         if carrier is not None:
-            return carrier.switch()
+            return self._switch_traced(carrier.switch) if traced else carrier.switch()
         if self._idle:
             carrier = task.greenlet = self._idle.pop()
-            return carrier.switch(self, task)
-        return self._driver.switch(task)
+            return self._switch_traced(carrier.switch, self, task) if traced else carrier.switch(self, task)
+        return self._switch_traced(self._driver.switch, task) if traced else self._driver.switch(task)
 
     def _drive(self, following: Task | None) -> None:
         """Give control to a task, from the driver, and start carriers for tasks until it comes back for good.
@@ -278,16 +272,17 @@ class Kernel:
         self.current = following
         if self.entering is not None:
             self.entering(following)
+        self._trace = gettrace_of_threads() or gettrace()
         carrier = following.greenlet
-        trace = gettrace()
-        starting: Task | None = following if carrier is None else carrier.switch()
+        starting: Task | None = following
+        if carrier is not None:
+            starting = carrier.switch() if self._trace is None else self._switch_traced(carrier.switch)
         while starting is not None:
             carrier = starting.greenlet = self._carriers.take()
-            if gettrace() is not self._trace:
-                settrace(self._trace)
-            starting = carrier.switch(self, starting)
-        if gettrace() is not trace:
-            settrace(trace)
+            if self._trace is None:
+                starting = carrier.switch(self, starting)
+            else:
+                starting = self._switch_traced(carrier.switch, self, starting)
 
     def _switch_traced(self, switch: Callable[..., Any], *args: Any) -> Any:
         """Give control away, and make sure that the same trace function is in place when it comes back.
@@ -683,10 +678,7 @@ class Kernel:
         if self.entering is not None:
             self.entering(task)
         self.current = task
-        trace = gettrace()
-        resume(*args)
-        if gettrace() is not trace:
-            settrace(trace)
+        self._switch_traced(resume, *args)
         self.current = None
         if task.state is not DONE and self.failure is None:
             self.failure = TaskStuckError(f"{task!r} caught every attempt to end it")

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import textwrap
 
+import pytest
+
 STEPPED = """
     import sys, threading, time
     import pytest
@@ -90,10 +92,13 @@ def test_a_breakpoint_in_a_task_steps_over_scheduling_points(pytester):
     assert "1 passed" in output
 
 
-def test_leaving_the_debugger_ends_the_run(pytester):
-    """``quit`` at a breakpoint in a task is pytest's to handle."""
-    output = debug(pytester, STEPPED, ["quit"], "-s")
-    assert "Quitting debugger" in output
+@pytest.mark.parametrize("schedules", [1, 10])
+def test_leaving_the_debugger_ends_the_run(pytester, schedules):
+    """``quit`` at a breakpoint in a task is pytest's to handle: nothing is tried again."""
+    code = STEPPED.replace("mark.sim", f"mark.sim(schedules={schedules})")
+    output = debug(pytester, code, ["quit", "continue"], "-s")
+    assert "Exit: Quitting debugger" in output
+    assert output.count("PDB set_trace") == 1
     assert "1 passed" not in output
 
 

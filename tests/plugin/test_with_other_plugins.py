@@ -74,6 +74,9 @@ def test_all_xdist_workers_write_what_one_process_writes(pytester):
 HANGING = """
     import threading, time
     import pytest
+    from routilux_sim import simulate
+
+    simulate(lambda: None)  # What the first one takes is not the tests'.
 
     @pytest.mark.sim
     def test_long_naps():
