@@ -238,9 +238,8 @@ def difference_at_the_end(
     if second.fair_from is not None:
         # Where tasks are scheduled fairly, no strategy is asked: those decisions are in the schedule alone.
         made = [*made, *moments_of(second.schedule)[len(made) :]]
-        for step, (old, new) in enumerate(zip(expected, made, strict=False)):
-            if (old.label, old.bound) != (new.label, new.bound):
-                return Difference(step, "the next step", repr(old.label), repr(new.label), (), old.where)
+        if (difference := _first_difference(expected, made)) is not None:
+            return difference
     step = len(made)
     if step < len(expected):
         old = expected[step]
@@ -255,6 +254,13 @@ def difference_at_the_end(
         return Difference(step, "the number of steps taken", str(first.steps), str(second.steps))
     if _is_plain(first.value) and _is_plain(second.value) and first.value != second.value:
         return Difference(step, "what the program returned", _short(first.value), _short(second.value))
+    return None
+
+
+def _first_difference(expected: Sequence[Moment], made: Sequence[Moment]) -> Difference | None:
+    for step, (old, new) in enumerate(zip(expected, made, strict=False)):
+        if (old.label, old.bound) != (new.label, new.bound):
+            return Difference(step, "the next step", repr(old.label), repr(new.label), (), old.where)
     return None
 
 
