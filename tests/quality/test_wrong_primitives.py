@@ -13,6 +13,8 @@ import pytest
 
 from routilux_sim import InconclusiveError
 from routilux_sim.kernel.core import Kernel
+from routilux_sim.world import locals as task_locals
+from routilux_sim.world import threads
 from routilux_sim.world.sync import Mutex
 from tests.generated.comparing import compare, on_threads
 from tests.generated.programs import make
@@ -408,6 +410,26 @@ def every_fourth_wake_is_lost(patch):
             wake(self, task)
 
     patch.setattr(Kernel, "wake", lossy)
+
+
+@broken
+def who_was_notified_is_forgotten(patch):
+    patch.setattr(Mutex, "adopt", lambda self, kernel, task: kernel.promise(task))
+
+
+@broken
+def join_does_not_wait(patch):
+    patch.setattr(threads, "join_task", lambda kernel, task, timeout: kernel.point("join", task))
+
+
+@broken
+def all_tasks_have_the_same_locals(patch):
+    patch.setattr(task_locals, "_task", lambda: None)
+
+
+@broken
+def looking_takes_time(patch):
+    patch.setattr(Kernel, "poll", lambda self, obj: self.block("wait", obj, self.now + 5_000_000))
 
 
 @pytest.fixture(scope="module")
