@@ -7,6 +7,7 @@ python -m benchmarks.simulator [--short] [--no-peers]
 """
 
 import argparse
+import os
 import platform
 import sys
 import time
@@ -108,7 +109,13 @@ def steered(scale: int, turns: int, absent: dict[str, str]) -> Iterator[Figure]:
         else:
             yield Figure(f"{name} on locked_counter", median(theirs for _, theirs in pairs), "schedules/s")
             ratio = median(ours / theirs for ours, theirs in pairs)
-            yield Figure(f"ours / {name}", ratio, "times", goal, at_least=True)
+            yield Figure(f"ours / {name}", ratio, "times", goal, busy(), at_least=True)
+
+
+def busy() -> str:
+    """A word of warning if others keep this machine's processors busy: they hold up ours, and not who mostly waits."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    return f"on a machine with a load of {load:.0f}, which is no measure" if load > (os.cpu_count() or 1) else ""
 
 
 def large_programs(scale: int, turns: int) -> Iterator[Figure]:
