@@ -270,6 +270,8 @@ class _Executors:
 
     def finish(self) -> None:
         """What happens to executors when a program ends: their threads finish what is queued, and are joined."""
+        if not pools._threads_queues:
+            return
         ours = [
             (thread, items)
             for thread, items in list(pools._threads_queues.items())

@@ -91,16 +91,21 @@ class Waitable:
 def site_of_caller() -> tuple[CodeType, int]:
     """The code object and line, outside the simulator and what it stands in for, that the caller was called from."""
     frame = sys._getframe(2)
-    while frame.f_back is not None and _is_machinery(frame.f_globals.get("__name__", "")):
+    while frame.f_back is not None and _machinery[frame.f_globals.get("__name__", "")]:
         frame = frame.f_back
     return frame.f_code, frame.f_lineno
 
 
-def _is_machinery(module: str) -> bool:
-    return module in _MACHINERY or module.startswith(("routilux_sim.", "asyncio."))
+class _Machinery(dict[str, bool]):
+    """Whether a module is none of the program's; asked for several frames with each object that is made."""
+
+    def __missing__(self, module: str) -> bool:
+        answer = self[module] = module in _STANDS_FOR or module.startswith(("routilux_sim.", "asyncio."))
+        return answer
 
 
-_MACHINERY = {"threading", "queue", "concurrent.futures.thread", "concurrent.futures._base"}
+_STANDS_FOR = {"threading", "queue", "concurrent.futures.thread", "concurrent.futures._base"}
+_machinery = _Machinery()
 
 
 def refuse(obj: Waitable, op: str) -> SimulationError:
