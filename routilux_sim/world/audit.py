@@ -155,13 +155,14 @@ def install() -> None:
         sys.addaudithook(_hook)
 
 
-def _hook(event: str, args: tuple[Any, ...]) -> None:
-    if event not in EVENTS:
+def _hook(event: str, args: tuple[Any, ...], events: dict[str, _Watched] = EVENTS) -> None:
+    # A default argument, because a local name is found faster than a global one: this runs for every event there is.
+    if event not in events:
         return
     kernel = here()
     if kernel is None:
         return
-    watched = EVENTS[event]
+    watched = events[event]
     frame = sys._getframe(1)
     if is_world(frame) or (watched.condition is not None and not watched.condition(kernel, args)):
         return

@@ -27,6 +27,9 @@ def _read() -> State:
 
 def put(state: State) -> None:
     """Make ``state`` that of the calling operating-system thread."""
+    # Setting it, even to what it is, raises audit events, which cost more than looking.
+    if state == _read():
+        return
     loop, hooks, depth = state
     _set_running_loop(loop)
     sys.set_asyncgen_hooks(*hooks)
