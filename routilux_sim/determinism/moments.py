@@ -246,6 +246,10 @@ def difference_at_the_end(
         return Difference(
             step, "the next step", repr(old.label), f"the end of the program, {_end(second)}", (), old.where
         )
+    return _difference_of_results(step, first, second)
+
+
+def _difference_of_results(step: int, first: Execution, second: Execution) -> Difference | None:
     if type(first.error) is not type(second.error) or first.kind != second.kind:
         return Difference(step, "the end of the program", _end(first), _end(second))
     if first.elapsed_ns != second.elapsed_ns:

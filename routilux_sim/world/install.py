@@ -31,6 +31,7 @@ from routilux_sim.world import (
     escapes,
     executors,
     freezing,
+    futures,
     imports,
     locals,  # noqa: A004 - as threading calls it
     queues,
@@ -45,7 +46,6 @@ __all__ = ["SavedState", "World"]
 
 # Any: what is touched there is private, and its types are not told.
 pools: Any = concurrent.futures.thread
-futures: Any = concurrent.futures._base
 
 _ABSENT = object()
 Row = tuple[Any, str, Any, Any]
@@ -57,6 +57,7 @@ def _static_rows() -> list[Row]:
     rows += [(threading.Thread, name, function) for name, function in threads.THREAD_REPLACEMENTS.items()]
     rows += threads.module_replacements()
     rows += conditions.REPLACEMENTS
+    rows += futures.replacements()
     rows += executors.replacements()
     rows += chance.replacements()
     rows += imports.REPLACEMENTS
@@ -158,7 +159,7 @@ class World:
     @contextmanager
     def quiet_executors(self) -> Iterator[None]:
         """Keep executors from logging that their threads are being unwound."""
-        logger = futures.LOGGER
+        logger = pools._base.LOGGER
         kept, logger.disabled = logger.disabled, True
         try:
             yield

@@ -1,5 +1,7 @@
 """CPython's own ThreadPoolExecutor, unmodified, runs on simulated threads."""
 
+import gc
+import logging
 import os
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from concurrent.futures import (
     wait,
 )
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from concurrent.futures.thread import BrokenThreadPool
 from pathlib import Path
 
 import pytest
@@ -229,3 +232,176 @@ print(simulate(program).result(), simulate(program).result(), program())
         check=False,
     )
     assert (ran.stdout, ran.stderr) == ("3 3 3\n", "")
+
+
+def points_of(execution):
+    """What each decision was about, without the task's name."""
+    return [step.label.partition(": ")[2] for step in execution.schedule]
+
+
+def test_each_operation_is_one_step():
+    """Submitting, taking, beginning, ending and asking for a result are a scheduling point each; nothing else is."""
+
+    def program():
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(int, 3).result()
+
+    seen = set()
+    for seed in range(50):
+        seen |= {op.partition(" ")[0] for op in points_of(simulate(program, seed=seed))} - {"end", "exit"}
+    assert seen == {"result", "set_result", "set_running", "shutdown", "take", "join"}
+
+
+def test_what_is_waited_for_is_named():
+    """A pool of one thread that waits for itself: who waits for which future, and where it was made."""
+
+    def program():
+        pool = ThreadPoolExecutor(max_workers=1)
+        pool.submit(lambda: pool.submit(int).result()).result()
+
+    message = str(simulate(program).error)
+    assert "pool waits on itself: 'ThreadPoolExecutor-0_0', a worker of a pool of 1, waits for a future" in message
+    assert f"made at {__file__}" in message
+    assert "held by 'ThreadPoolExecutor-0_0'" in message
+
+
+def test_futures_that_wait_for_each_other_are_a_ring():
+    """Two calls that wait for each other's results: the ring is told by who runs which future."""
+
+    def program():
+        futures = []
+        with ThreadPoolExecutor(2) as pool:
+            futures += [pool.submit(lambda other=other: (time.sleep(1), futures[other].result())) for other in (1, 0)]
+
+    error = simulate(program).error
+    assert [task.name for task in error.cycle] == ["ThreadPoolExecutor-0_0", "ThreadPoolExecutor-0_1"]
+
+
+MODULE_POOL = ThreadPoolExecutor(2, "module")
+
+
+def test_a_pool_that_was_there_before_is_simulated():
+    """A module's pool, even one whose threads run, starts anew in each execution, and is what it was afterwards."""
+    assert MODULE_POOL.submit(int, 1).result() == 1
+    threads = set(MODULE_POOL._threads)
+
+    def program():
+        futures = [MODULE_POOL.submit(sleep_and_return, seconds) for seconds in (0.2, 0.2, 0.25)]
+        return [future.result() for future in futures], time.monotonic(), len(MODULE_POOL._threads)
+
+    for _ in range(2):
+        assert simulate(program).result() == ([0.2, 0.2, 0.25], 0.45, 2)
+    explore(program, schedules=50).raise_if_failed()
+    assert MODULE_POOL._threads == threads
+    assert MODULE_POOL.submit(int, 2).result() == 2
+
+
+def test_idle_threads_are_used_again():
+    """As in CPython, no thread is started while one is idle, and a busy one is none."""
+
+    def program():
+        with ThreadPoolExecutor(8) as pool:
+            for _ in range(3):
+                pool.submit(int).result()
+                time.sleep(1)
+            one = len(pool._threads)
+            for _ in range(3):
+                pool.submit(time.sleep, 1)
+            return one, len(pool._threads)
+
+    assert {simulate(program, seed=seed).result() for seed in range(20)} == {(1, 3)}
+
+
+def test_an_initializer_that_fails_breaks_the_pool():
+    """Futures get BrokenThreadPool, and so does whoever submits, in every schedule."""
+
+    def program():
+        pool = ThreadPoolExecutor(1, initializer=lambda: {}["missing"])
+        future = pool.submit(int)
+        with pytest.raises(BrokenThreadPool, match="A thread initializer failed"):
+            future.result()
+        with pytest.raises(BrokenThreadPool):
+            pool.submit(int)
+
+    logging.getLogger("concurrent.futures").disabled = True
+    try:
+        explore(program, schedules=50).raise_if_failed()
+    finally:
+        logging.getLogger("concurrent.futures").disabled = False
+
+
+class Counting(ThreadPoolExecutor):
+    """Derived, with a way of its own to start threads, and one point in the middle."""
+
+    def submit(self, fn, /, *args, **kwargs):
+        self.submitted = getattr(self, "submitted", 0) + 1
+        return super().submit(fn, *args, **kwargs)
+
+    def _adjust_thread_count(self):
+        before = len(self._threads)
+        time.sleep(0)
+        assert len(self._threads) == before, "somebody else submits meanwhile"
+        super()._adjust_thread_count()
+
+
+def test_derived_executors_keep_their_methods():
+    """Methods of a derived class are called, and the pool's lock holds where these let others run."""
+
+    def program():
+        with Counting(4) as pool:
+            threads = [threading.Thread(target=pool.submit, args=(time.sleep, 1)) for _ in range(3)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        assert (pool.submitted, len(pool._threads)) == (3, 3)
+
+    explore(program, schedules=100).raise_if_failed()
+
+
+def test_nothing_is_kept_from_execution_to_execution():
+    """A thousand executions leave no more objects behind than a hundred."""
+
+    def program():
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(time.sleep, (1, 1, 1)))
+
+    counts = []
+    for _ in range(3):
+        explore(program, schedules=300)
+        gc.collect()
+        counts.append(len(gc.get_objects()))
+    assert counts[2] - counts[1] < 300
+
+
+def test_a_forgotten_pool_lets_its_threads_go():
+    """When nobody has an executor any more its threads end, as in CPython, and do not wait for the program's end."""
+
+    def program():
+        pool = ThreadPoolExecutor(1)
+        pool.submit(int).result()
+        (thread,) = pool._threads
+        del pool
+        thread.join()
+        return thread.is_alive()
+
+    assert simulate(program).result() is False
+
+
+def test_real_executors_run_beside_a_simulation():
+    """A real pool's threads go on while another one simulates."""
+    stop, counted = threading.Event(), []
+
+    def count():
+        with ThreadPoolExecutor(2) as pool:
+            while not stop.is_set():
+                counted.append(sum(pool.map(int, "123")))
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    try:
+        explore(lambda: ThreadPoolExecutor(1).submit(int).result(), schedules=200).raise_if_failed()
+    finally:
+        stop.set()
+        thread.join()
+    assert set(counted) == {6}

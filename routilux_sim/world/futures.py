@@ -1,0 +1,229 @@
+"""Simulated futures: CPython's own code, in single operations.
+
+``concurrent.futures`` is written in Python, and its locks and conditions are there to make each of its operations one
+step. In a simulation a task is not interrupted between two scheduling points anyway. So the operations keep CPython's
+code, and lose what it waits in: each is one point, and then happens.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from routilux_sim.kernel.core import here
+from routilux_sim.kernel.errors import SimulationError
+from routilux_sim.world.sync import Waitable, deadline_after, site_of_caller
+
+if TYPE_CHECKING:
+    from routilux_sim.kernel.task import Task
+
+__all__ = ["note_runner", "replacements"]
+
+# Any: what is touched there is private, and its types are not told.
+_base: Any = concurrent.futures._base
+_Future: Any = concurrent.futures.Future
+
+_future_init = _Future.__init__
+_future_hash = _Future.__hash__
+_future_cancel = _Future.cancel
+_NO_LOCK = nullcontext()
+
+
+class _Side(Waitable):
+    """Takes the place of a future's condition: there is nothing to lock, only to wait for.
+
+    Attributes:
+        runner: The task that makes the result, as far as that is known.
+    """
+
+    kind = "Future"
+    __slots__ = ("runner",)
+
+    def __init__(self) -> None:
+        super().__init__(site_of_caller())
+        self.runner: Task | None = None
+
+    @property
+    def owner(self) -> Task | None:
+        """The task that must act for waiters to go on."""
+        return self.runner
+
+    def acquire(self) -> bool:
+        """Nothing to lock."""
+        return True
+
+    __enter__ = acquire
+
+    def release(self) -> None:
+        """Nothing to unlock."""
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Nothing to unlock."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the future is done."""
+        kernel = here()
+        if kernel is None:
+            raise SimulationError(f"{self!r} is not done, and its simulation is not running; use it inside the program")
+        if timeout is not None and timeout <= 0:
+            kernel.give_way("result")
+            return False
+        return self._wait(kernel, "result", deadline_after(kernel, timeout))
+
+    def notify_all(self) -> None:
+        """Let everybody go on who waits."""
+        kernel = here()
+        if kernel is not None:
+            self._wake(kernel, len(self._waiters))
+
+
+def initialize(self: Any) -> None:
+    """Replace ``Future.__init__``: what waits for the future is simulated, and it has a number, see `hash_of`."""
+    kernel = here()
+    if kernel is None:
+        _future_init(self)
+        return
+    self._condition = _Side()
+    self._sim_hash = kernel.made["Future"]
+    self._state = _base.PENDING
+    self._result = self._exception = None
+    self._waiters = []
+    self._done_callbacks = []
+
+
+def hash_of(self: Any) -> int:
+    """Replace ``Future.__hash__``: ``as_completed`` makes sets, whose order must not be that of addresses."""
+    number: int | None = self.__dict__.get("_sim_hash")
+    return _future_hash(self) if number is None else number
+
+
+def _operation(name: str) -> Callable[..., Any]:
+    """A method of Future as one operation: a scheduling point, and what CPython does."""
+    original = getattr(_Future, name)
+    op = {"set_running_or_notify_cancel": "set_running"}.get(name, name)
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        kernel = here()
+        if kernel is not None and type(self._condition) is _Side:
+            kernel.point(op, self._condition)
+        return original(self, *args, **kwargs)
+
+    method.__name__ = name
+    method.__doc__ = original.__doc__
+    return method
+
+
+_OPERATIONS = (
+    "add_done_callback",
+    "cancel",
+    "cancelled",
+    "done",
+    "exception",
+    "result",
+    "running",
+    "set_exception",
+    "set_result",
+    "set_running_or_notify_cancel",
+)
+
+
+def result_or_cancel(fut: Any, timeout: float | None = None) -> Any:
+    """Replace what ``map`` calls for each result: one operation, since what is done cannot be cancelled any more."""
+    try:
+        try:
+            return fut.result(timeout)
+        finally:
+            (_future_cancel if fut._state == _base.FINISHED else _Future.cancel)(fut)
+    finally:
+        # The future may hold the exception, whose traceback holds this frame.
+        del fut
+
+
+# Waiting for several futures
+
+
+class _Signal(Waitable):
+    """Takes the place of the event that ``wait`` and ``as_completed`` wait for."""
+
+    kind = "Futures"
+    __slots__ = ("_flag", "_is_new")
+
+    def __init__(self) -> None:
+        super().__init__(site_of_caller())
+        self._flag = False
+        self._is_new = True
+
+    def set(self) -> None:
+        """Let whoever waits go on."""
+        self._flag = True
+        kernel = here()
+        if kernel is not None:
+            self._wake(kernel, len(self._waiters))
+
+    def clear(self) -> None:
+        """Take it back."""
+        self._flag = False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait; the first time is part of the operation that made it."""
+        kernel = here()
+        if kernel is None:
+            raise SimulationError(f"{self!r} waits in its simulation only; use it inside the program")
+        if not self._is_new:
+            kernel.point("wait", self)
+        self._is_new = False
+        if self._flag:
+            return True
+        if timeout is not None and timeout <= 0:
+            kernel.poll(self)
+            return self._flag
+        return self._wait(kernel, "wait", deadline_after(kernel, timeout))
+
+
+def acquire_futures(self: Any, futures: Iterable[Any]) -> None:
+    """Replace the constructor of what locks several futures at once: in the order of their numbers, not addresses."""
+    self.futures = sorted(futures, key=hash)
+    kernel = here()
+    if kernel is not None:
+        kernel.point("wait")
+
+
+def _waiter_init(kind: Any) -> Callable[..., None]:
+    original = kind.__init__
+
+    def init(self: Any, num_pending_calls: int | None = None, stop_on_exception: bool = False) -> None:
+        if here() is None:
+            arguments = () if num_pending_calls is None else (num_pending_calls, stop_on_exception)
+            original(self, *arguments)
+            return
+        self.event = _Signal()
+        self.lock = _NO_LOCK
+        self.finished_futures = []
+        if num_pending_calls is not None:
+            self.num_pending_calls = num_pending_calls
+            self.stop_on_exception = stop_on_exception
+
+    return init
+
+
+def note_runner(future: Any, task: Task | None) -> None:
+    """Note that ``task`` makes a future's result from now on."""
+    if type(future._condition) is _Side:
+        future._condition.runner = task
+
+
+def replacements() -> list[tuple[Any, str, Any]]:
+    """Owner, name and what to put there while the simulated world is installed."""
+    return [
+        (_Future, "__init__", initialize),
+        (_Future, "__hash__", hash_of),
+        *((_Future, name, _operation(name)) for name in _OPERATIONS),
+        (_base, "_result_or_cancel", result_or_cancel),
+        (_base._AcquireFutures, "__init__", acquire_futures),
+        *(
+            (kind, "__init__", _waiter_init(kind))
+            for kind in (_base._Waiter, _base._AsCompletedWaiter, _base._AllCompletedWaiter)
+        ),
+    ]
