@@ -163,6 +163,7 @@ class Campaign:
             raise TypeError(f"a program must be a callable without arguments, not {program!r}")
         self.program = program
         self._limits = limits or Limits()
+        self._fairness = Fairness(self._limits.max_steps)
         self._epoch_ns = epoch_ns
         self._world = World(program)
         self._carriers: Carriers
@@ -198,7 +199,8 @@ class Campaign:
             collector.write if collector is not None else None,
             enabled,
         )
-        fairness = Fairness(kernel)
+        fairness = self._fairness
+        fairness.guard(kernel)
         instruments: tuple[object, ...] = ()
         if collector is not None:
             collector.kernel = kernel

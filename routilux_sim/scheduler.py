@@ -74,7 +74,8 @@ class SimScheduler(ThreadPoolScheduler):
             self._collector.write,
             keep_enabled=True,
         )
-        self._fairness = Fairness(self._kernel)
+        self._fairness = Fairness(max_steps)
+        self._fairness.guard(self._kernel)
         watch(self._kernel).memory = Memory()
         self._collector.kernel = self._kernel
         runtime = SimRuntime(self._kernel, (ExecutionLog(self._collector.write),))

@@ -76,26 +76,31 @@ class Outcome(NamedTuple):
 
 
 class Fairness:
-    """Watches over the limits of one execution.
+    """Watches over the limits of executions, one after the other.
 
     Args:
-        kernel: Of that execution; it has not begun.
+        limit: How many steps each is allowed.
 
     Attributes:
-        limit: How many steps the execution is allowed.
-        suffix: The fair suffix, once it has begun.
+        limit: That number.
+        suffix: The fair suffix of the latest execution, once it has begun.
     """
 
-    __slots__ = ("_checked", "_kernel", "limit", "suffix")
+    __slots__ = ("_at_limit", "_checked", "_first", "limit", "suffix")
 
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
-        self._checked = 0
-        self.limit = kernel.max_steps
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
         self.suffix: Suffix | None = None
-        kernel.at_limit = self.at_limit
-        if self.limit > STANDSTILL:
-            kernel.max_steps = STANDSTILL
+        self._checked = 0
+        self._first = min(limit, STANDSTILL)
+        self._at_limit = self.at_limit
+
+    def guard(self, kernel: Kernel) -> None:
+        """Watch over an execution that has not begun. Called once for each, so it does next to nothing."""
+        self.suffix = None
+        self._checked = 0
+        kernel.max_steps = self._first
+        kernel.at_limit = self._at_limit
 
     @property
     def begun(self) -> int | None:
@@ -107,9 +112,8 @@ class Fairness:
         """What the fair suffix came to; None if there is none, or if it was cut short."""
         return None if self.suffix is None else self.suffix.outcome
 
-    def at_limit(self) -> bool:
+    def at_limit(self, kernel: Kernel) -> bool:
         """Whether the execution may go on for now, past the number of steps that the kernel was to stop at."""
-        kernel = self._kernel
         if self.suffix is not None:
             return kernel.steps <= self.limit
         if kernel.steps <= self.limit and kernel.now != self._checked:

@@ -8,7 +8,7 @@ from routilux_sim.judge.names import Names
 from routilux_sim.judge.stacks import stack_lines, user_frames
 from routilux_sim.judge.waits import wait_of
 from routilux_sim.kernel.core import Kernel, describe
-from routilux_sim.kernel.task import BLOCKED, DONE, Task
+from routilux_sim.kernel.task import BLOCKED, Task
 
 __all__ = ["LeftRunning", "left_running"]
 
@@ -39,7 +39,9 @@ def left_running(kernel: Kernel, stacks: bool) -> list[LeftRunning]:
         kernel: Of a program that has ended.
         stacks: Whether to say where they were, which takes its time.
     """
-    left = [task for task in kernel.tasks if task.state is not DONE]
+    left = kernel.tasks
+    if not left:
+        return []
     names = Names([frame for task in left for frame in user_frames(task)]) if stacks else None
     return [
         LeftRunning(task.name, task.daemon, _doing(task, names), tuple(stack_lines(task)) if stacks else ())

@@ -14,7 +14,7 @@ from routilux_sim.kernel.task import Task
 
 __all__ = ["Fact", "Memory"]
 
-_Key = tuple[int, str]
+_WAKING = {"notify", "set"}
 
 
 class Fact:
@@ -24,7 +24,7 @@ class Fact:
         task: Who did it.
         now: Virtual nanoseconds since the beginning.
         step: Its number in the execution.
-        place: Where in the program.
+        place: Where in the program; None if nothing of the program's called it.
         count: How often this task has done it to this object.
         waiters: How many tasks waited for the object at that moment.
         timed_out: Of a wait: it ended because its time had run out.
@@ -51,44 +51,59 @@ class Fact:
         return f"{self.task.name!r} at {self.now / 1e9:g} s{place}"
 
 
+class _Record:
+    """What is remembered of one object: by operation and task, and by task the step at which it last heard of it."""
+
+    __slots__ = ("facts", "heard", "label")
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.facts: dict[str, dict[Task, Fact]] = {}
+        self.heard: dict[Task, int] = {}
+
+
 class Memory:
     """The facts of one execution."""
 
     def __init__(self) -> None:
-        self._facts: dict[tuple[_Key, str], dict[Task, Fact]] = {}
-        self._heard: dict[tuple[_Key, Task], int] = {}
+        self._records: dict[int, _Record] = {}
 
     def note(self, task: Task, op: str, obj: Any, now: int, step: int, place: Place | None) -> None:
         """Keep that ``task`` does ``op`` to ``obj`` now."""
-        key = _key(obj)
-        facts = self._facts.setdefault((key, op), {})
+        record = self._record(obj)
+        facts = record.facts.get(op)
+        if facts is None:
+            facts = record.facts[op] = {}
         fact = facts.get(task)
         if fact is None:
             fact = facts[task] = Fact(task)
         elif op == "wait" and not fact.timed_out:
-            self._heard[key, task] = max(fact.step, self._heard.get((key, task), 0))
+            record.heard[task] = max(fact.step, record.heard.get(task, 0))
         fact.count += 1
-        fact.now, fact.step, fact.place = now, step, place
-        fact.waiters = len(getattr(obj, "_waiters", ()))
+        fact.now = now
+        fact.step = step
+        fact.place = place
         fact.timed_out = False
+        if op in _WAKING:
+            fact.waiters = len(obj._waiters)  # noqa: SLF001 - of what has such operations
 
     def resumed(self, task: Task, op: str, obj: Any, woken: bool, now: int, step: int) -> None:
         """Keep that ``task``, which waited to do ``op``, goes on."""
-        key = _key(obj)
+        record = self._record(obj)
         if op == "wait" and woken:
-            self._heard[key, task] = step
-        fact = self._facts.get((key, op), {}).get(task)
+            record.heard[task] = step
+        fact = record.facts.get(op, {}).get(task)
         if fact is not None:
             fact.now, fact.step = now, step
             fact.timed_out = not woken
 
     def by(self, task: Task, op: str, obj: Any) -> Fact | None:
         """What a task did last to an object."""
-        return self._facts.get((_key(obj), op), {}).get(task)
+        return self._record(obj).facts.get(op, {}).get(task)
 
     def all(self, op: str, obj: Any) -> list[Fact]:
         """What each task did last to an object, the latest first."""
-        return sorted(self._facts.get((_key(obj), op), {}).values(), key=lambda fact: -fact.step)
+        return sorted(self._record(obj).facts.get(op, {}).values(), key=lambda fact: -fact.step)
 
     def last(self, op: str, obj: Any) -> Fact | None:
         """What was done last to an object."""
@@ -97,9 +112,12 @@ class Memory:
 
     def heard(self, task: Task, obj: Any) -> int:
         """The step at which a task last came back from waiting for an object without its time having run out."""
-        return self._heard.get((_key(obj), task), -1)
+        return self._record(obj).heard.get(task, -1)
 
-
-def _key(obj: Any) -> _Key:
-    # An address alone may be used again; the object itself is not kept.
-    return (id(obj), label_of(obj))
+    def _record(self, obj: Any) -> _Record:
+        record = self._records.get(id(obj))
+        label = label_of(obj)
+        # An address may be used again, by an object of another number; the object itself is not kept.
+        if record is None or record.label != label:
+            record = self._records[id(obj)] = _Record(label)
+        return record

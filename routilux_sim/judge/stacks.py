@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import linecache
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
@@ -26,10 +26,21 @@ __all__ = [
 _LIBRARY = {"threading", "queue", "concurrent.futures.thread", "concurrent.futures._base", "asyncio"}
 
 
+_judged: dict[str, bool] = {}
+"""By the names of files: looking at modules' names for each frame would cost more than the steps that are watched."""
+
+
 def is_machinery(frame: FrameType) -> bool:
     """Whether a frame is the simulator's, or of the standard library's threads, queues, futures and event loops."""
-    module = frame.f_globals.get("__name__", "")
-    return module in _LIBRARY or module == "routilux_sim" or module.startswith(("routilux_sim.", "asyncio."))
+    filename = frame.f_code.co_filename
+    known = _judged.get(filename)
+    if known is None:
+        module = frame.f_globals.get("__name__", "")
+        known = module in _LIBRARY or module == "routilux_sim" or module.startswith(("routilux_sim.", "asyncio."))
+        # What has no file shares its name with others.
+        if not filename.startswith("<"):
+            _judged[filename] = known
+    return known
 
 
 class Place(NamedTuple):
@@ -54,12 +65,23 @@ class Place(NamedTuple):
         return linecache.getline(self.code.co_filename, self.line).strip()
 
 
+# A third of the price of calling the class.
+_new_place: Callable[[type[Place], tuple[CodeType, int]], Place] = tuple.__new__
+
+
 def caller(depth: int) -> Place | None:
     """The innermost place in the program that the code ``depth`` frames above this function was called from."""
     frame: FrameType | None = sys._getframe(depth + 1)  # noqa: SLF001 - the public way costs ten times as much
-    while frame is not None and is_machinery(frame):
+    judged = _judged
+    while frame is not None:
+        code = frame.f_code
+        known = judged.get(code.co_filename)
+        if known is None:
+            known = is_machinery(frame)
+        if not known:
+            return _new_place(Place, (code, frame.f_lasti))
         frame = frame.f_back
-    return None if frame is None else Place(frame.f_code, frame.f_lasti)
+    return None
 
 
 def frames_of(task: Task, running: FrameType | None = None) -> list[FrameType]:

@@ -118,7 +118,7 @@ class Kernel:
         failure: What ended the execution before its time, or None.
         entering: Called with each task before control passes to it, if anybody wants to know.
         max_steps: The number of steps at which it stops, or asks ``at_limit``.
-        at_limit: Asked when that number is exceeded whether to go on all the same; it may have raised it.
+        at_limit: Asked with the kernel, when that number is exceeded, whether to go on all the same; it may raise it.
         at_end: Called at the end of the execution, in tasks of their own, once all others have been unwound.
         kept: What the simulated world keeps for this execution, by the id of what it belongs to, which it keeps alive.
     """
@@ -169,7 +169,7 @@ class Kernel:
         self._trace: Any = None
         self.usual_excepthook: Any = None
         self.entering: Callable[[Task | None], None] | None = None
-        self.at_limit: Callable[[], bool] | None = None
+        self.at_limit: Callable[[Kernel], bool] | None = None
         self.at_end: list[Callable[[], None]] = []
         self.kept: dict[int, Any] = {}
 
@@ -650,7 +650,7 @@ class Kernel:
             self._refuse_to_die(self.current)
         if self._interrupted:
             self.stop(KeyboardInterrupt())
-        if self.failure is None and self.at_limit is not None and self.at_limit():
+        if self.failure is None and self.at_limit is not None and self.at_limit(self):
             return
         self.stop(
             LimitReachedError(
