@@ -12,7 +12,12 @@ from routilux_sim.judge.stacks import Place
 from routilux_sim.kernel.core import label_of
 from routilux_sim.kernel.task import Task
 
-__all__ = ["Fact", "Memory"]
+__all__ = ["KEPT", "Fact", "Memory"]
+
+KEPT = frozenset(
+    {"acquire", "try-acquire", "reacquire", "release", "wait", "notify", "set", "clear", "get", "put", "task_done"}
+)
+"""The operations that are remembered: those by which tasks hold up each other, or let each other go on."""
 
 _WAKING = {"notify", "set"}
 

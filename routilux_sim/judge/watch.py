@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from routilux_sim.judge.memory import Memory
+from routilux_sim.judge.memory import KEPT, Memory
 from routilux_sim.judge.stacks import Place, caller
 from routilux_sim.kernel.core import Kernel
 from routilux_sim.kernel.task import Task
@@ -32,7 +32,8 @@ class Watched(Kernel):
     def point(self, op: str, obj: Any = None) -> None:
         """Say what the current task is about to do; it does it when this returns."""
         Kernel.point(self, op, obj)
-        self._tell(op, obj)
+        if op in KEPT or self.listener is not None:
+            self._tell(op, obj)
 
     def block(self, op: str, obj: Any, deadline: int | None = None) -> bool:
         """Suspend the current task."""
@@ -41,13 +42,13 @@ class Watched(Kernel):
         if me is not None and not self.ending:
             if listener is not None:
                 listener.step(me, f"suspended in {op}", obj, caller(1))
-            if self.memory is not None and obj is not None:
+            if self.memory is not None and op in KEPT:
                 fact = self.memory.by(me, op, obj)
                 # Its scheduling point has noted it just now; a lock that is held has none.
                 if fact is None or fact.step != self.steps:
                     self.memory.note(me, op, obj, self.now, self.steps, caller(1))
         woken = Kernel.block(self, op, obj, deadline)
-        if self.memory is not None and me is not None and obj is not None:
+        if self.memory is not None and me is not None and op in KEPT:
             self.memory.resumed(me, op, obj, woken, self.now, self.steps)
         return woken
 
@@ -71,7 +72,7 @@ class Watched(Kernel):
         if me is None or self.ending:
             return
         place = caller(2)
-        if self.memory is not None and obj is not None:
+        if self.memory is not None and op in KEPT:
             self.memory.note(me, op, obj, self.now, self.steps, place)
         if self.listener is not None:
             self.listener.step(me, op, obj, place)
