@@ -211,7 +211,9 @@ class Campaign:
         with self._world.inhabited(kernel, runtime, seed):
             kernel.run(kernel.spawn_caller(lambda: self._main(kernel, runtime, values)))
             elapsed = kernel.now
-            error = reason_of(kernel, fairness)
+            error = kernel.failure
+            if error is not None or kernel.steps > fairness.limit:
+                error = reason_of(kernel, fairness)
             left = left_running(kernel, stacks=log) if error is None else []
             if collector is not None:
                 for task in left:
