@@ -121,8 +121,11 @@ class Captured:
         self._swaps: list[_Swap] = []
         self._modules: set[int] = set()
         self._promotions: object = None
+        self._temporary: dict[int, Any] = {}
 
-    def find(self, rows: Iterable[tuple[Any, Any]], program: object, prepared: bool) -> None:
+    def find(
+        self, rows: Iterable[tuple[Any, Any]], program: object, prepared: bool, lasting: Iterable[Any] = ()
+    ) -> None:
         """Look for references.
 
         Args:
@@ -130,8 +133,13 @@ class Captured:
             program: What is about to run.
             prepared: Names and locks have been ready since before the program was loaded: only what is new in the
                 modules, and what the program itself holds, can be captured.
+            lasting: Replacements that need not be taken away from modules that come while the world is installed.
         """
         wanted = {id(original): (original, replacement) for original, replacement in rows}
+        kept = set(map(id, lasting))
+        self._temporary = {
+            id(replacement): original for original, replacement in wanted.values() if id(replacement) not in kept
+        }
         known = self._targets.by_id
         fresh = any(key not in known or known[key].replacement is not pair[1] for key, pair in wanted.items())
         if fresh or self._promotions is None:
@@ -166,6 +174,12 @@ class Captured:
         """Put everything back, in the reverse order, and note what the garbage collector has done so far."""
         for swap in reversed(self._swaps):
             swap.undo()
+        for module in list(sys.modules.values()):
+            if id(module) not in self._modules and type(module) is types.ModuleType:
+                # It was imported inside, and has captured what stood there.
+                for name, value in list(vars(module).items()):
+                    if id(value) in self._temporary:
+                        setattr(module, name, self._temporary[id(value)])
 
     def remember(self) -> None:
         """Whatever is made from now on is new; called when a campaign has ended."""

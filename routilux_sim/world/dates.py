@@ -24,16 +24,27 @@ _Datetime = dt.datetime
 _localtime = TIME["localtime"]
 
 
+def _is_stand(cls: type) -> bool:
+    return "_stands_here" in vars(cls)
+
+
 class _Kind(type):
     """Of a class that stands for another one."""
 
     def __instancecheck__(cls, instance: object) -> bool:
-        if cls in _STANDS:
+        if _is_stand(cls):
             return isinstance(instance, cls.__mro__[1])
         return super().__instancecheck__(instance)
 
+    def __eq__(cls, other: object) -> bool:
+        # What is kept by type, such as encoders, is found by either.
+        return cls is other or (_is_stand(cls) and other is cls.__mro__[1])
+
+    def __hash__(cls) -> int:
+        return hash(cls.__mro__[1]) if _is_stand(cls) else super().__hash__()
+
     def __subclasscheck__(cls, subclass: type) -> bool:
-        if cls in _STANDS:
+        if _is_stand(cls):
             return issubclass(subclass, cls.__mro__[1])
         return super().__subclasscheck__(subclass)
 
@@ -42,7 +53,7 @@ def _today(cls: Any) -> Any:
     kernel = here()
     if kernel is None:
         return _real(_Date, "today", cls)()
-    if cls in _STANDS and (frozen := freezegun_classes()) is not None:
+    if _is_stand(cls) and (frozen := freezegun_classes()) is not None:
         return frozen[0].today()
     at = _localtime(now_ns(kernel) // 1_000_000_000)
     return _maker(cls)(at.tm_year, at.tm_mon, at.tm_mday)
@@ -56,7 +67,7 @@ def _now(cls: Any, tz: Any = None) -> Any:
     kernel = here()
     if kernel is None:
         return _real(_Datetime, "now", cls)(tz)
-    if cls in _STANDS and (frozen := freezegun_classes()) is not None:
+    if _is_stand(cls) and (frozen := freezegun_classes()) is not None:
         return frozen[1].now(tz)
     return _at(cls, now_ns(kernel), tz)
 
@@ -80,17 +91,17 @@ def _real(kind: Any, name: str, cls: Any) -> Any:
 
 
 def _maker(cls: Any) -> Any:
-    return cls.__mro__[1] if cls in _STANDS else cls
+    return cls.__mro__[1] if _is_stand(cls) else cls
 
 
 def _new(cls: Any, *args: Any, **kwargs: Any) -> Any:
-    if cls in _STANDS:
+    if _is_stand(cls):
         return cls.__mro__[1](*args, **kwargs)
     return cls.__mro__[cls.__mro__.index(_stand_of(cls)) + 1].__new__(cls, *args, **kwargs)
 
 
 def _stand_of(cls: type) -> type:
-    return next(base for base in cls.__mro__ if base in _STANDS)
+    return next(base for base in cls.__mro__ if _is_stand(base))
 
 
 def _inherited(kind: Any) -> dict[str, Any]:
@@ -113,14 +124,17 @@ _DATETIME_METHODS: dict[str, Any] = {
     "utcnow": classmethod(_utcnow),
 }
 
-_STANDS: set[type] = set()
-
 
 def _stand(kind: Any, methods: dict[str, Any]) -> Any:
-    body = {**_inherited(kind), **methods, "__new__": _new, "__module__": "datetime", "__doc__": kind.__doc__}
-    stand = _Kind(kind.__name__, (kind,), body)
-    _STANDS.add(stand)
-    return stand
+    body = {
+        "_stands_here": True,
+        **_inherited(kind),
+        **methods,
+        "__new__": _new,
+        "__module__": "datetime",
+        "__doc__": kind.__doc__,
+    }
+    return _Kind(kind.__name__, (kind,), body)
 
 
 date = _stand(_Date, _DATE_METHODS)
@@ -140,7 +154,7 @@ def _derived(kind: Any) -> Iterator[type]:
     for derived in kind.__subclasses__():
         if (
             is_mutable(derived)
-            and derived not in _STANDS
+            and not _is_stand(derived)
             and not any(name in vars(derived) for name in _DATETIME_METHODS)
         ):
             yield derived

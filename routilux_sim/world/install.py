@@ -118,7 +118,8 @@ class World:
         try:
             rows = _rows()
             prepared = threading.Lock is ready.ReadyLock
-            _captured.find(_capturable(rows), self._program, prepared)
+            lasting = [replacement for *_, replacement in ready.ROWS] if prepared else []
+            _captured.find(_capturable(rows), self._program, prepared, lasting)
             self._put(rows, kept)
             _captured.apply()
             ready.switch_on(here, _SIMULATED, _TWINS)

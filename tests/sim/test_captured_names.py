@@ -223,3 +223,29 @@ def test_a_bad_sleep_says_what_cpython_says(bad):
             call()
         told.append((raised.type, str(raised.value)))
     assert told[0] == told[1]
+
+
+def test_a_module_that_is_imported_inside_is_as_if_imported_outside(tmp_path, monkeypatch):
+    """What it captured is simulated while the simulation lasts, and the real thing afterwards."""
+    (tmp_path / "imported_inside.py").write_text(
+        "from datetime import date, datetime\nfrom os import urandom\nfrom threading import get_ident\n"
+        "by_type = {datetime: 'datetime', date: 'date'}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def body():
+        import imported_inside  # noqa: PLC0415 - that is the test
+
+        now = imported_inside.datetime.now()
+        return now.year, imported_inside.by_type[type(now)], imported_inside.by_type[type(now.date())]
+
+    try:
+        assert simulate(body).result() == (2026, "datetime", "date")
+        assert simulate(body).result() == (2026, "datetime", "date")
+        module = sys.modules["imported_inside"]
+        assert module.datetime is dt.datetime
+        assert module.date is dt.date
+        assert module.urandom is captured_program.urandom
+        assert module.by_type[dt.datetime] == "datetime"
+    finally:
+        sys.modules.pop("imported_inside", None)
