@@ -11,6 +11,7 @@ import concurrent.futures.thread
 import itertools
 import random
 import signal
+import sys
 import threading
 import uuid
 from _thread import get_ident
@@ -35,6 +36,7 @@ from routilux_sim.world import (
     imports,
     locals,  # noqa: A004 - as threading calls it
     queues,
+    raw_threads,
     ready,
     sync,
     thread_state,
@@ -56,6 +58,7 @@ def _static_rows() -> list[Row]:
     rows: list[tuple[Any, str, Any]] = []
     rows += [(threading.Thread, name, function) for name, function in threads.THREAD_REPLACEMENTS.items()]
     rows += threads.module_replacements()
+    rows += raw_threads.replacements()
     rows += conditions.REPLACEMENTS
     rows += futures.replacements()
     rows += executors.replacements()
@@ -101,6 +104,7 @@ class World:
         self._program = program
         self._runtime: Runtime | None = None
         self._usual_excepthook: Any = threading.excepthook
+        self._usual_unraisablehook: Any = sys.unraisablehook
         self._pools = _Executors()
 
     @contextmanager
@@ -113,6 +117,7 @@ class World:
         self._claim()
         kept: list[tuple[Any, str, Any]] = []
         self._usual_excepthook = threading.excepthook
+        self._usual_unraisablehook = sys.unraisablehook
         previous = runtimes.set_ambient(self._ambient)
         state = random.getstate()
         try:
@@ -174,6 +179,7 @@ class World:
         """Make ``kernel``'s execution the one that is under way, with its randomness seeded."""
         self._runtime = runtime
         kernel.usual_excepthook = threading.excepthook = self._usual_excepthook
+        kernel.usual_unraisablehook = sys.unraisablehook = self._usual_unraisablehook
         activate(kernel)
         counter = threading._counter  # type: ignore[attr-defined]
         policy = asyncio.events._event_loop_policy  # type: ignore[attr-defined]
@@ -193,6 +199,7 @@ class World:
             asyncio.events._event_loop_policy = policy  # type: ignore[attr-defined]
             threading._counter = counter  # type: ignore[attr-defined]
             threading.excepthook = self._usual_excepthook
+            sys.unraisablehook = self._usual_unraisablehook
             activate(None)
             self._runtime = None
 
