@@ -17,6 +17,7 @@ import uuid
 from _thread import get_ident
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 from routilux import runtime as runtimes
@@ -66,7 +67,14 @@ def _static_rows() -> list[Row]:
     rows += imports.REPLACEMENTS
     rows += aio.replacements()
     rows += escapes.replacements()
-    return [(owner, name, vars(owner).get(name, _ABSENT), replacement) for owner, name, replacement in rows]
+    return [_row(owner, name, replacement) for owner, name, replacement in rows]
+
+
+def _row(owner: Any, name: str, replacement: Any) -> Row:
+    original = vars(owner).get(name, _ABSENT)
+    if isinstance(original, BuiltinFunctionType) and isinstance(replacement, FunctionType):
+        replacement = ready.Function(replacement, original)
+    return owner, name, original, replacement
 
 
 _STATIC: list[Row] = [*ready.ROWS, *_static_rows()]

@@ -13,7 +13,7 @@ from typing import Any
 from routilux_sim.kernel.core import Kernel, here
 from routilux_sim.kernel.errors import TaskKilled
 from routilux_sim.kernel.task import DONE, Task
-from routilux_sim.world.threads import join_task
+from routilux_sim.world.threads import join_task, mark_foreign
 
 __all__ = ["replacements"]
 
@@ -49,7 +49,9 @@ def _spawn(
     usual_hook = kernel.usual_unraisablehook
     # As `threading.current_thread` calls such threads.
     name = f"Dummy-{kernel.ordinal('Dummy')}"
-    return kernel.spawn(lambda: _run(function, args, kwargs or {}, usual_hook), name, daemon)
+    task = kernel.spawn(lambda: _run(function, args, kwargs or {}, usual_hook), name, daemon)
+    mark_foreign(task)
+    return task
 
 
 def _run(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], usual_hook: Any) -> None:
@@ -145,7 +147,10 @@ def start_joinable_thread(function: Any, handle: Any = None, daemon: bool = True
 
 def replacements() -> list[tuple[Any, str, Any]]:
     """Owner, name and what to put there while the simulated world is installed."""
-    rows = [(_thread, "start_new_thread", start_new_thread), (_thread, "start_new", start_new_thread)]
+    rows: list[tuple[Any, str, Any]] = [
+        (_thread, "start_new_thread", start_new_thread),
+        (_thread, "start_new", start_new_thread),
+    ]
     rows.append((_thread, "_count", count))
     if _start_joinable is not None:
         rows += [(_thread, "start_joinable_thread", start_joinable_thread), (_thread, "_ThreadHandle", ThreadHandle)]

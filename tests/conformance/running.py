@@ -1,4 +1,4 @@
-"""Runs one of CPython's test modules in the simulator: each test method is a program of its own, under several schedules.
+"""Runs one of CPython's test modules in the simulator: each test is a program of its own, under several schedules.
 
 To be run as a process of its own, which these modules may change as they like: their imports patch and measure things,
 and some of their tests leave traces. Prints nothing; what came of it goes to a file.
