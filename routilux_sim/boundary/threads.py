@@ -21,7 +21,6 @@ MODULES = (
     "uuid",
 )
 
-_THREAD = "start a threading.Thread, which is simulated"
 _CLOCK = "leave the machine's clock alone"
 _NO_IO = "keep real input and output out of the program"
 _NO_PROCESS = "keep other processes out of the simulated program"
@@ -32,7 +31,7 @@ _POLICY = "asyncio.events.BaseDefaultEventLoopPolicy.new_event_loop"
 ENTRIES: tuple[Entry, ...] = (
     *module(
         "_thread",
-        escapes("start_new_thread start_new start_joinable_thread", _THREAD),
+        simulated("start_new_thread start_new start_joinable_thread", "starts a simulated thread"),
         simulated("allocate_lock allocate lock RLock"),
         simulated("get_ident get_native_id", "tells simulated threads"),
         allowed(

@@ -168,6 +168,7 @@ class Kernel:
         self._readings = 0
         self._trace: Any = None
         self.usual_excepthook: Any = None
+        self.usual_unraisablehook: Any = None
         self.entering: Callable[[Task | None], None] | None = None
         self.at_limit: Callable[[Kernel], bool] | None = None
         self.at_end: list[Callable[[], None]] = []

@@ -101,8 +101,12 @@ _CONNECTIONS = (
 )
 
 EVENTS: dict[str, _Watched] = {
-    "_thread.start_new_thread": _of("_thread", "start_new_thread"),
-    "_thread.start_joinable_thread": _of("_thread", "start_joinable_thread"),
+    **{
+        f"_thread.{name}": _Watched(
+            f"the real _thread.{name}(), which the program has kept out of reach,", f"call it as _thread.{name}()", None
+        )
+        for name in ("start_new_thread", "start_joinable_thread")
+    },
     "builtins.input": _of("builtins", "input", what="input()"),
     "ctypes.dlsym": _Watched(
         "looking up a C function that waits, or starts something,", "call what Python has for it", _is_waiting_symbol

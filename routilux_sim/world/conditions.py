@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn
 
 from routilux_sim.kernel.core import Kernel, here
@@ -27,6 +28,7 @@ _Semaphore = threading.Semaphore
 _Bounded = threading.BoundedSemaphore
 
 _condition_init = _Condition.__init__
+_condition_text = _Condition.__repr__
 _condition_wait = _Condition.wait
 _condition_wait_for = _Condition.wait_for
 _condition_notify = _Condition.notify
@@ -118,7 +120,21 @@ def condition_init(self: Any, lock: Any = None) -> None:
     kernel = here()
     if kernel is not None and mutex_of(kernel, self._lock) is not None:
         # What CPython's wait() begins with, once the simulation is over.
-        self._release_save = _attach(kernel, self, "Condition").refuse
+        self._release_save = partial(_release_save, self._lock, _attach(kernel, self, "Condition"))
+
+
+def _release_save(lock: Any, side: Side) -> Any:
+    if here() is None:
+        side.refuse()
+    return getattr(lock, "_release_save", lock.release)()
+
+
+def condition_text(self: Any) -> str:
+    """Replace ``Condition.__repr__``: it counts those who wait."""
+    kernel = here()
+    if kernel is None or mutex_of(kernel, self._lock) is None:
+        return str(_condition_text(self))
+    return f"<Condition({self._lock!r}, {len(side_of(kernel, self, 'Condition')._waiters)})>"
 
 
 def condition_wait(self: Any, timeout: float | None = None) -> Any:
@@ -334,6 +350,7 @@ def _give(kernel: Kernel, semaphore: Any, n: int, limit: int | None) -> None:
 
 REPLACEMENTS: list[tuple[type, str, Callable[..., Any]]] = [
     (_Condition, "__init__", condition_init),
+    (_Condition, "__repr__", condition_text),
     (_Condition, "wait", condition_wait),
     (_Condition, "wait_for", condition_wait_for),
     (_Condition, "notify", condition_notify),

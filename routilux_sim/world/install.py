@@ -11,11 +11,13 @@ import concurrent.futures.thread
 import itertools
 import random
 import signal
+import sys
 import threading
 import uuid
 from _thread import get_ident
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 from routilux import runtime as runtimes
@@ -35,6 +37,7 @@ from routilux_sim.world import (
     imports,
     locals,  # noqa: A004 - as threading calls it
     queues,
+    raw_threads,
     ready,
     sync,
     thread_state,
@@ -56,6 +59,7 @@ def _static_rows() -> list[Row]:
     rows: list[tuple[Any, str, Any]] = []
     rows += [(threading.Thread, name, function) for name, function in threads.THREAD_REPLACEMENTS.items()]
     rows += threads.module_replacements()
+    rows += raw_threads.replacements()
     rows += conditions.REPLACEMENTS
     rows += futures.replacements()
     rows += executors.replacements()
@@ -63,7 +67,14 @@ def _static_rows() -> list[Row]:
     rows += imports.REPLACEMENTS
     rows += aio.replacements()
     rows += escapes.replacements()
-    return [(owner, name, vars(owner).get(name, _ABSENT), replacement) for owner, name, replacement in rows]
+    return [_row(owner, name, replacement) for owner, name, replacement in rows]
+
+
+def _row(owner: Any, name: str, replacement: Any) -> Row:
+    original = vars(owner).get(name, _ABSENT)
+    if isinstance(original, BuiltinFunctionType) and isinstance(replacement, FunctionType):
+        replacement = ready.Function(replacement, original)
+    return owner, name, original, replacement
 
 
 _STATIC: list[Row] = [*ready.ROWS, *_static_rows()]
@@ -101,6 +112,7 @@ class World:
         self._program = program
         self._runtime: Runtime | None = None
         self._usual_excepthook: Any = threading.excepthook
+        self._usual_unraisablehook: Any = sys.unraisablehook
         self._pools = _Executors()
 
     @contextmanager
@@ -113,6 +125,7 @@ class World:
         self._claim()
         kept: list[tuple[Any, str, Any]] = []
         self._usual_excepthook = threading.excepthook
+        self._usual_unraisablehook = sys.unraisablehook
         previous = runtimes.set_ambient(self._ambient)
         state = random.getstate()
         try:
@@ -175,6 +188,7 @@ class World:
         """Make ``kernel``'s execution the one that is under way, with its randomness seeded."""
         self._runtime = runtime
         kernel.usual_excepthook = threading.excepthook = self._usual_excepthook
+        kernel.usual_unraisablehook = sys.unraisablehook = self._usual_unraisablehook
         activate(kernel)
         counter = threading._counter  # type: ignore[attr-defined]
         policy = asyncio.events._event_loop_policy  # type: ignore[attr-defined]
@@ -194,6 +208,7 @@ class World:
             asyncio.events._event_loop_policy = policy  # type: ignore[attr-defined]
             threading._counter = counter  # type: ignore[attr-defined]
             threading.excepthook = self._usual_excepthook
+            sys.unraisablehook = self._usual_unraisablehook
             activate(None)
             self._runtime = None
 

@@ -10,19 +10,22 @@ from __future__ import annotations
 
 import _queue
 import _thread
+import functools
 import queue
 import sys
 import threading
 import time
+import types
 from collections.abc import Callable, Iterator
 from types import CodeType, ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 __all__ = [
     "FUNCTIONS",
     "ORIGINALS",
     "ROWS",
     "TRACERS",
+    "Function",
     "Kind",
     "Ready",
     "ReadyLock",
@@ -31,6 +34,7 @@ __all__ = [
     "local",
     "originals_of",
     "prepare",
+    "refuse_to_derive",
     "switch_off",
     "switch_on",
 ]
@@ -94,11 +98,15 @@ class Ready(metaclass=Kind):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Make one, over a new real object."""
-        if _here is not None and _here() is not None:
-            return _simulated[cls](*args, **kwargs)
+        is_derived = cls not in _CLASSES
+        if _here is not None and _here() is not None and not is_derived:
+            if args or kwargs:
+                # It may know what is wrong with them.
+                cls.make_real(*args, **kwargs)
+            return _simulated[cls]()
         real = cls.make_real(*args, **kwargs)
         frame = sys._getframe(1)
-        if not _prepared or str(frame.f_globals.get("__name__")).startswith(TRACERS):
+        if not is_derived and (not _prepared or str(frame.f_globals.get("__name__")).startswith(TRACERS)):
             return real
         self = cls.over(real)
         self.site = (frame.f_code, frame.f_lineno)
@@ -117,7 +125,7 @@ class Ready(metaclass=Kind):
     def twin(self, kernel: Any) -> Any:
         """The simulated object of ``kernel``'s execution."""
         if self._execution != kernel.number:
-            self._twin = _twins[type(self)](self)
+            self._twin = next(_twins[kind] for kind in type(self).__mro__ if kind in _twins)(self)
             self._execution = kernel.number
         return self._twin
 
@@ -134,8 +142,20 @@ class Ready(metaclass=Kind):
         raise TypeError(f"cannot pickle {type(self.real).__name__!r} object")
 
 
+def refuse_to_derive() -> NoReturn:
+    """Raise what CPython raises for a class that is to be derived from a lock's."""
+    if sys.version_info >= (3, 13):
+        raise TypeError("type '_thread.lock' is not an acceptable base type")
+    # There it is a function.
+    types.new_class("derived", (_thread.allocate_lock,))
+    raise AssertionError
+
+
 class ReadyLock(Ready):
     """A ``threading.Lock``."""
+
+    def __init_subclass__(cls) -> None:
+        refuse_to_derive()
 
     __slots__ = ()
     make_real = staticmethod(_thread.allocate_lock)
@@ -225,6 +245,9 @@ class ReadyRLock(Ready):
         return _thread.RLock
 
 
+_CLASSES: tuple[type, ...] = (ReadyLock, ReadyRLock)
+
+
 class local(_thread._local):  # noqa: N801 - the name that programs know
     """``threading.local``; being written in Python, its methods can be replaced while there is a simulation."""
 
@@ -241,6 +264,36 @@ class SimpleQueue(_queue.SimpleQueue[Any]):
     """``queue.SimpleQueue``; as above."""
 
 
+class Function(functools.partial[Any]):
+    """Calls a function in the place of one written in C: as that one, it is not bound where it is a class attribute.
+
+    Args:
+        function: What to call.
+        original: The function that it stands for, by whose name and module it goes.
+    """
+
+    __name__: str
+    __qualname__: str
+
+    def __new__(cls, function: Callable[..., Any], original: Callable[..., Any]) -> Any:
+        """Make one."""
+        self: Any = super().__new__(cls, function)
+        self.__name__ = self.__qualname__ = original.__name__
+        self.__module__ = original.__module__
+        self.__doc__ = original.__doc__
+        return self
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        """Not bound."""
+        return self
+
+    def __repr__(self) -> str:
+        return f"<built-in function {self.__name__}>"
+
+    def __reduce__(self) -> Any:
+        return self.__name__
+
+
 def _function(original: Callable[..., Any]) -> Callable[..., Any]:
     name = original.__name__
 
@@ -249,10 +302,7 @@ def _function(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(*args)
         return _simulated[name](kernel, *args)
 
-    function.__name__ = function.__qualname__ = name
-    function.__module__ = original.__module__
-    function.__doc__ = original.__doc__
-    return function
+    return Function(function, original)  # type: ignore[no-any-return] # it may be called
 
 
 ORIGINALS: dict[str, Callable[..., Any]] = {

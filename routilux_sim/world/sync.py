@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from routilux_sim.kernel.core import Kernel, active, here
 from routilux_sim.kernel.errors import SimulationError
 from routilux_sim.kernel.task import BLOCKED
-from routilux_sim.world.ready import Kind, Ready, ReadyLock, ReadyRLock
+from routilux_sim.world.ready import Kind, Ready, ReadyLock, ReadyRLock, refuse_to_derive
 
 if TYPE_CHECKING:
     from routilux_sim.kernel.task import Task
@@ -111,7 +111,8 @@ _machinery = _Machinery()
 def refuse(obj: Waitable, op: str) -> SimulationError:
     """What is raised when ``op`` would have to wait for something outside a simulation."""
     return SimulationError(
-        f"{op} on {obj!r} would wait, but its simulation is not running; use it inside the simulated program"
+        f"{op} on <simulated {obj.label}> would wait, but its simulation is not running; "
+        "use it inside the simulated program"
     )
 
 
@@ -119,6 +120,7 @@ class Mutex(Waitable, metaclass=Kind):
     """What `Lock` and `RLock` have in common: at most one task has it."""
 
     __slots__ = ("_contenders", "_held", "_offer", "_owner", "_timed")
+    real_type_name: str
 
     def __init__(self) -> None:
         super().__init__(site_of_caller())
@@ -252,6 +254,14 @@ class Mutex(Waitable, metaclass=Kind):
         """Become unlocked, in a forked child."""
         self._free(None)
 
+    def __repr__(self) -> str:
+        """What CPython writes, with the label for an address: a program's output is to be the same every time."""
+        return f"<{'locked' if self._held else 'unlocked'} {self.real_type_name} object {self._state()}at {self.label}>"
+
+    def _state(self) -> str:
+        """What else is said about it."""
+        return ""
+
     @property  # type: ignore[misc] # nobody sets it
     def __class__(self) -> type:
         """Whoever asks ``isinstance(lock, type(threading.Lock()))`` with a type from outside gets a yes."""
@@ -269,6 +279,10 @@ class Lock(Mutex):
     kind = "Lock"
     __slots__ = ()
     real_type = ReadyLock.real_type
+    real_type_name = "_thread.lock"
+
+    def __init_subclass__(cls) -> None:
+        refuse_to_derive()
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """Take the lock."""
@@ -305,6 +319,7 @@ class RLock(Mutex):
     kind = "RLock"
     __slots__ = ()
     real_type = ReadyRLock.real_type
+    real_type_name = "_thread.RLock"
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """Take the lock, or count one more if one has it."""
@@ -343,6 +358,8 @@ class RLock(Mutex):
     def _release_save(self) -> int:
         """Give the lock back however often it was taken, as conditions do."""
         count = self._held
+        if not count:
+            raise RuntimeError("cannot release un-acquired lock")
         kernel = here()
         if kernel is not None:
             kernel.point("release", self)
@@ -353,6 +370,18 @@ class RLock(Mutex):
         """Undo `_release_save`."""
         self.acquire()
         self._held = count
+
+    def _recursion_count(self) -> int:
+        """How often the current task has taken it."""
+        return self._held if self._is_owned() else 0
+
+    def _state(self) -> str:
+        owner = self._owner
+        kernel = active()
+        ident = 0 if owner is None else owner.number
+        if owner is not None and owner.is_caller and kernel is not None:
+            ident = kernel.thread_id
+        return f"owner={ident} count={self._held} "
 
 
 def mutex_of(kernel: Kernel, lock: Any) -> Mutex | None:

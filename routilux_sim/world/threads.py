@@ -16,7 +16,15 @@ from routilux_sim.kernel.errors import TaskKilled
 from routilux_sim.kernel.task import DONE, Task
 from routilux_sim.world.sync import deadline_after
 
-__all__ = ["THREAD_REPLACEMENTS", "TaskThread", "join_task", "launch", "module_replacements", "spawn_thread"]
+__all__ = [
+    "THREAD_REPLACEMENTS",
+    "TaskThread",
+    "join_task",
+    "launch",
+    "mark_foreign",
+    "module_replacements",
+    "spawn_thread",
+]
 
 _init = threading.Thread.__init__
 _hash = threading.Thread.__hash__
@@ -124,10 +132,22 @@ def _run(thread: threading.Thread, usual_hook: Any) -> None:
             if isinstance(error, SystemExit):
                 return
             raise
-        threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), thread)))
+        _call_hook(thread)
     finally:
         # Until 3.12 the mark that a thread has ended, for whoever asks it after the simulation.
         thread._is_stopped = True  # type: ignore[attr-defined]
+
+
+def _call_hook(thread: threading.Thread) -> None:
+    """Let the program's hook have what ended a thread, and another one of the program's what ended that hook."""
+    try:
+        threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), thread)))
+    except Exception as error:
+        if sys.excepthook is sys.__excepthook__:
+            raise
+        error.__suppress_context__ = True
+        print("Exception in threading.excepthook:", file=sys.stderr, flush=True)  # noqa: T201 - CPython does
+        sys.excepthook(type(error), error, error.__traceback__)
 
 
 def text_of(self: threading.Thread) -> str:
@@ -201,9 +221,23 @@ def current_thread() -> threading.Thread:
     return thread
 
 
+def mark_foreign(task: Task) -> None:
+    """Note that ``threading`` knows nothing of a task before it asks who it is."""
+    task.storage[id(_FOREIGN)] = _FOREIGN
+
+
+def _is_foreign(task: Task) -> bool:
+    return id(_FOREIGN) in task.storage
+
+
+_FOREIGN = object()
+
+
 def _stand_in(task: Task) -> threading.Thread:
     """A Thread object for a task that was not started through one."""
-    thread = threading.Thread(name=task.name, daemon=task.daemon)
+    kind: Any = threading._DummyThread if _is_foreign(task) else threading.Thread
+    thread: threading.Thread = kind.__new__(kind)
+    threading.Thread.__init__(thread, name=task.name, daemon=task.daemon)
     thread._sim_task = task  # type: ignore[attr-defined]
     thread._ident = thread._native_id = task.number  # type: ignore[attr-defined]
     thread._started._flag = True  # type: ignore[attr-defined]
@@ -228,7 +262,7 @@ def enumerate_threads() -> list[threading.Thread]:
     kernel = here()
     if kernel is None:
         return _enumerate()
-    tasks = kernel.tasks
+    tasks = [task for task in kernel.tasks if task.thread is not None or not _is_foreign(task)]
     for task in tasks:
         if task.thread is None:
             task.thread = _calling_thread() if task.is_caller else _stand_in(task)
@@ -253,7 +287,7 @@ THREAD_REPLACEMENTS: dict[str, Callable[..., Any]] = {
 
 def module_replacements() -> list[tuple[Any, str, Any]]:
     """Owner, name and what to put there while the simulated world is installed."""
-    return [
+    rows = [
         (threading, "current_thread", current_thread),
         (threading, "get_ident", get_ident),
         (threading, "get_native_id", get_native_id),
@@ -262,3 +296,8 @@ def module_replacements() -> list[tuple[Any, str, Any]]:
         (_thread, "get_ident", get_ident),
         (_thread, "get_native_id", get_native_id),
     ]
+    for owner, name, function in rows:
+        # Whoever lists a module's own names goes by this.
+        function.__name__ = function.__qualname__ = name
+        function.__module__ = vars(owner)[name].__module__
+    return rows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import asyncio
 import os
 import signal
@@ -22,11 +21,10 @@ from routilux_sim import EscapeError, SimScheduler, explore, simulate
 @pytest.mark.parametrize(
     ("escape", "named"),
     [
-        (lambda: _thread.start_new_thread(print, ()), "_thread.start_new_thread()"),
         (lambda: subprocess.run([sys.executable, "-c", ""], check=False), "subprocess.Popen()"),
         (lambda: os.fork(), "os.fork()"),  # noqa: PLW0108 - looked up inside, as a program would
     ],
-    ids=["raw thread", "process", "fork"],
+    ids=["process", "fork"],
 )
 def test_what_is_not_simulated_is_never_a_pass(escape, named):
     """The verdict is ``inconclusive``, and says what escaped, even if the program catches everything."""

@@ -1,0 +1,1 @@
+"""CPython's own tests of what is simulated, in the simulator."""
