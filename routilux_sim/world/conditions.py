@@ -81,6 +81,9 @@ class Side(Waitable):
     def notify_all(self) -> None:
         """Nobody waits any more."""
 
+    def _at_fork_reinit(self) -> None:
+        """Nothing to reset in a forked child."""
+
     def refuse(self) -> NoReturn:
         """Raise what is raised for waiting outside a simulation."""
         raise refuse(self, "waiting")

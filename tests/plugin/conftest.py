@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+# A pytest that runs inside this one forgets the modules that it has loaded; these must not exist twice.
+import routilux_sim.cli
+import routilux_sim.simulation
+
+__all__ = ["routilux_sim"]
+
 OTHERS = ("freezer", "randomly")
 """Plugins of the development environment that a test has to ask for: they reorder, reseed, and load freezegun."""
 
