@@ -147,7 +147,7 @@ def refuse_to_derive() -> NoReturn:
     if sys.version_info >= (3, 13):
         raise TypeError("type '_thread.lock' is not an acceptable base type")
     # There it is a function.
-    types.new_class("derived", (_thread.allocate_lock,))
+    types.new_class("derived", (ReadyLock.make_real,))
     raise AssertionError
 
 
@@ -158,7 +158,8 @@ class ReadyLock(Ready):
         refuse_to_derive()
 
     __slots__ = ()
-    make_real = staticmethod(_thread.allocate_lock)
+    # Whichever knows in its own words what is wrong with arguments.
+    make_real = staticmethod(_thread.LockType if sys.version_info >= (3, 13) else _thread.allocate_lock)
     real_type = _thread.LockType
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:

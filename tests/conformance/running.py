@@ -6,22 +6,27 @@ and some of their tests leave traces. Prints nothing; what came of it goes to a 
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import json
+import queue
 import re
 import sys
 import time
 import unittest
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from routilux_sim import simulate
+from tests.conformance.suite import FIFO, FIRST_ORDER, HEAVY, LEFT_OUT
 
-FIFO = "fifo"
 MAX_STEPS = 1_000_000
-HANG_SECONDS = 5.0
+HANG_SECONDS = 20.0
+
+# Of what is left out, most of which escapes at once.
+FEW_STEPS = 20_000
+SHORT_HANG = 1.0
 
 
 def classes_of(module: Any) -> Iterator[tuple[str, type[unittest.TestCase]]]:
@@ -31,12 +36,11 @@ def classes_of(module: Any) -> Iterator[tuple[str, type[unittest.TestCase]]]:
             yield name, value
 
 
-def tests_of(module: Any, wanted: re.Pattern[str]) -> Iterator[tuple[str, type[unittest.TestCase], str]]:
-    """Each test whose ``Class.method`` fits, with its class and method."""
+def tests_of(module: Any) -> Iterator[tuple[str, type[unittest.TestCase], str]]:
+    """Each test as ``Class.method``, with its class and method."""
     for name, kind in classes_of(module):
         for method in unittest.defaultTestLoader.getTestCaseNames(kind):
-            if wanted.fullmatch(f"{name}.{method}"):
-                yield f"{name}.{method}", kind, method
+            yield f"{name}.{method}", kind, method
 
 
 def outcome_of(result: unittest.TestResult, error: BaseException | None, support: Any) -> tuple[str, str]:
@@ -55,41 +59,74 @@ def outcome_of(result: unittest.TestResult, error: BaseException | None, support
     return "passes", ""
 
 
-def run_test(kind: type[unittest.TestCase], method: str, schedules: list[str], support: Any) -> dict[str, Any]:
+class Plan:
+    """What is to be run, as `tests.conformance.suite` says it."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self.module: str = options["module"]
+        self._wanted = re.compile(options["tests"])
+        self._groups: list[dict[str, Any]] = options["groups"]
+        self._seeds: list[int] = options["seeds"]
+        self._everything: bool = options["everything"]
+
+    def tests(self, module: Any) -> list[tuple[str, type[unittest.TestCase], str]]:
+        """The module's tests, those last that are left out: what is broken off in the midst may leave a mess."""
+        tests = [test for test in tests_of(module) if self._wanted.fullmatch(test[0])]
+        return sorted(tests, key=lambda test: self.what(test[0]) == LEFT_OUT)
+
+    def _group(self, test: str) -> dict[str, Any]:
+        name = f"{self.module} {test}"
+        fitting = (group for group in self._groups if any(fnmatchcase(name, text) for text in group["patterns"]))
+        return next(fitting, {"what": "", "tried": True})
+
+    def what(self, test: str) -> str:
+        """What is to become of a test."""
+        return str(self._group(test)["what"])
+
+    def is_tried(self, test: str) -> bool:
+        """Whether to run it at all."""
+        return bool(self._group(test)["tried"])
+
+    def seeds(self, test: str) -> list[int | None]:
+        """Under which schedules; None: first come, first served."""
+        if self.what(test) in {FIRST_ORDER, HEAVY} and not self._everything:
+            return [None]
+        return [None, *self._seeds]
+
+
+def run_test(kind: type[unittest.TestCase], method: str, seeds: list[int | None], hopeful: bool, support: Any) -> Any:
     """Run a test under each schedule until it does not pass."""
     began = time.perf_counter()
-    outcome, reason, schedule = "passes", "", FIFO
-    for schedule in schedules:
+    outcome, reason, schedule = "passes", "", ""
+    for seed in seeds:
+        schedule = FIFO if seed is None else f"seed {seed}"
         support.environment_altered = False
         result = unittest.TestResult()
         suite = unittest.TestSuite([kind(method)])
         try:
-            error = simulate(
+            execution = simulate(
                 lambda suite=suite, result=result: suite.run(result),
-                strategy="fifo" if schedule == FIFO else "random",
-                seed=0 if schedule == FIFO else int(schedule),
-                max_steps=MAX_STEPS,
-                hang_seconds=HANG_SECONDS,
+                strategy="fifo" if seed is None else "random",
+                seed=seed or 0,
+                max_steps=MAX_STEPS if hopeful else FEW_STEPS,
+                hang_seconds=HANG_SECONDS if hopeful else SHORT_HANG,
                 log=False,
-            ).error
+            )
+            error, is_only_one = execution.error, execution.is_only_one
         except KeyboardInterrupt as interruption:
-            error = interruption
+            error, is_only_one = interruption, True
         outcome, reason = outcome_of(result, error, support)
-        if outcome != "passes":
+        if outcome != "passes" or is_only_one:
             break
-    return {
-        "outcome": outcome,
-        "reason": reason,
-        "schedule": schedule,
-        "seconds": round(time.perf_counter() - began, 4),
-    }
+    seconds = round(time.perf_counter() - began, 4)
+    return {"outcome": outcome, "reason": reason, "schedule": schedule, "seconds": seconds}
 
 
-def run_module(name: str, wanted: re.Pattern[str], without: set[str], schedules: list[str]) -> dict[str, Any]:
+def run_module(plan: Plan) -> dict[str, Any]:
     """Run a module's tests; return what came of each, by ``Class.method``, or why there is nothing to run."""
     try:
         support = importlib.import_module("test.support")
-        module = importlib.import_module(name)
+        module = importlib.import_module(plan.module)
     except (ImportError, unittest.SkipTest) as error:
         return {"missing": f"{type(error).__name__}: {error}"}
     support.verbose = False
@@ -97,24 +134,33 @@ def run_module(name: str, wanted: re.Pattern[str], without: set[str], schedules:
     support.use_resources = {"cpu": None, "walltime": None}
     # Nobody has child processes here: asking for them would escape.
     support.reap_children = lambda: None
+    FITTINGS.get(plan.module, lambda _: None)(module)
     found = {}
-    for test, kind, method in tests_of(module, wanted):
-        found[test] = {"outcome": "not tried"} if test in without else run_test(kind, method, schedules, support)
+    for test, kind, method in plan.tests(module):
+        if plan.is_tried(test):
+            hopeful = plan.what(test) != LEFT_OUT
+            found[test] = run_test(kind, method, plan.seeds(test), hopeful, support)
+        else:
+            found[test] = {"outcome": "not tried", "reason": "", "schedule": "", "seconds": 0.0}
     return {"tests": found}
 
 
+def _with_the_real_queue(module: Any) -> None:
+    """The module imports a second ``queue`` and ``_queue``; what programs use is the first."""
+    module.c_queue = queue
+    for _, kind in classes_of(module):
+        if kind.__name__.startswith("C"):
+            kind.queue = queue  # type: ignore[attr-defined]
+
+
+FITTINGS: dict[str, Callable[[Any], None]] = {"test.test_queue": _with_the_real_queue}
+"""What must be done to a module for its tests to be about what is simulated."""
+
+
 def main() -> None:
-    """Read what to run from the command line, and write what came of it as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("module")
-    parser.add_argument("--tests", default=".*", help="a regular expression for Class.method")
-    parser.add_argument("--without", nargs="*", default=[], help="tests not to be tried")
-    parser.add_argument("--schedules", nargs="*", default=[FIFO], help="'fifo', or seeds of random ones")
-    parser.add_argument("--to", type=Path, required=True)
-    options = parser.parse_args()
-    found = run_module(options.module, re.compile(options.tests), set(options.without), options.schedules)
-    options.to.write_text(json.dumps(found), encoding="utf-8")
-    sys.stdout.flush()
+    """Read what to run, as JSON, and write what came of it to the file that the command line names."""
+    found = run_module(Plan(json.load(sys.stdin)))
+    Path(sys.argv[1]).write_text(json.dumps(found), encoding="utf-8")
 
 
 if __name__ == "__main__":
