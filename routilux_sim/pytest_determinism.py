@@ -14,7 +14,16 @@ import pytest
 if TYPE_CHECKING:
     from routilux_sim.kernel.errors import NondeterminismError
 
-__all__ = ["NAME", "add_options", "changeable", "is_explained", "is_wanted", "mark_unchecked", "note_on", "summary"]
+__all__ = [
+    "add_options",
+    "changeable",
+    "is_explained",
+    "is_wanted",
+    "leave_out",
+    "mark_unchecked",
+    "note_on",
+    "summary",
+]
 
 NAME = "sim_check_determinism"
 HELP = "run every schedule of every simulated test twice, and fail where the program does not do the same"
@@ -67,8 +76,13 @@ def note_on(found: NondeterminismError, names: list[str]) -> str:
 def mark_unchecked(item: pytest.Function, found: NondeterminismError, names: list[str]) -> None:
     """Note that nothing can be said about a test that passed."""
     reason = f"its second run saw what the first had done to {', '.join(names)}"
-    item.user_properties.append((PROPERTY, reason))
+    leave_out(item, reason)
     item.add_report_section("call", "determinism", f"not checked: {reason}\n{found}")
+
+
+def leave_out(item: pytest.Function, reason: str) -> None:
+    """Note that a test is not checked."""
+    item.user_properties.append((PROPERTY, reason))
 
 
 def summary(reporter: Any) -> None:

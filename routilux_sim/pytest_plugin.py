@@ -180,7 +180,10 @@ class _SimulatedTest:
         self._item = item
         # Hypothesis runs failing examples again itself, and would take a second run's draws for further ones.
         self._is_given = given.inner_test(item.obj) is not None
-        self._every = determinism.is_wanted(item.config) and not self._is_given
+        self._every = determinism.is_wanted(item.config)
+        if self._every and self._is_given:
+            self._every = False
+            determinism.leave_out(item, "Hypothesis makes its examples")
         self._changeable = determinism.changeable(item, arguments)
         run_seed = item.config.stash[SEED]
         fixed = marker.kwargs.get("seed")

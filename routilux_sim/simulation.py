@@ -96,7 +96,13 @@ def simulate_checked(
         execution = campaign.execute(chosen, seed, log=True, enabled=True)
         if execution.error is None or execution.kind is None or not is_failure(execution.error):
             return execution, None
-        return execution, check_again(campaign, execution)[1]
+        try:
+            return execution, check_again(campaign, execution)[1]
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a time limit, say; the failure is not to be lost over it
+            execution.error.add_note(f"run again to see whether this comes back, it was broken off: {error}")
+            return execution, None
 
 
 def _checked(

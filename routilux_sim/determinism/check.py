@@ -9,7 +9,14 @@ from routilux_sim.determinism.diagnosis import CAUSES, REMEDIES, Diagnosis, diag
 from routilux_sim.determinism.experiments import record
 from routilux_sim.determinism.frames import describe_where
 from routilux_sim.determinism.memory import shuffle
-from routilux_sim.determinism.moments import Difference, Moment, Recorder, difference_at_the_end, moments_of
+from routilux_sim.determinism.moments import (
+    Difference,
+    Moment,
+    Recorder,
+    difference_at_the_end,
+    difference_from,
+    moments_of,
+)
 from routilux_sim.determinism.suspects import sets_in_use
 from routilux_sim.execution import Campaign, Execution
 from routilux_sim.kernel.errors import NondeterminismError
@@ -25,7 +32,14 @@ def execute_recorded(
     """Run a campaign's program once, and note what it looked like at each decision."""
     recorder = Recorder()
     execution = campaign.execute(RecordingStrategy(strategy, recorder), seed, log=log, enabled=True)
-    return execution, recorder.moments
+    return execution, _all_moments(recorder, execution)
+
+
+def _all_moments(recorder: Recorder, execution: Execution) -> list[Moment]:
+    """Those recorded, and those in which not the strategy chose: in a fair suffix."""
+    if execution.fair_from is None:
+        return recorder.moments
+    return [*recorder.moments, *moments_of(execution.schedule)[len(recorder.moments) :]]
 
 
 def check_again(
@@ -52,11 +66,16 @@ def check_again(
         recorder = _Witness(expected)
         again = record(campaign, schedule, recorder, log=True)
         kept.clear()
-        difference = recorder.difference or difference_at_the_end(execution, again, expected, recorder.moments)
+        made = _all_moments(recorder, again)
+        difference = (
+            recorder.difference
+            or difference_from(len(recorder.moments), expected, made)
+            or difference_at_the_end(execution, again, expected, made)
+        )
         if difference is not None:
             diagnosis = diagnose(campaign, schedule, difference, recorder.sets)
             return again, _error(execution, difference, diagnosis)
-        expected = recorder.moments
+        expected = made
     return again, None
 
 

@@ -10,10 +10,10 @@ from routilux_sim.determinism.frames import Where, where
 from routilux_sim.execution import Execution
 from routilux_sim.kernel.core import Kernel, active, describe
 from routilux_sim.kernel.errors import SimulationError
-from routilux_sim.kernel.task import BLOCKED, DONE, Task
+from routilux_sim.kernel.task import BLOCKED, Task
 from routilux_sim.schedule import Schedule
 
-__all__ = ["Difference", "Moment", "Recorder", "State", "difference_at_the_end", "moments_of"]
+__all__ = ["Difference", "Moment", "Recorder", "State", "difference_at_the_end", "difference_from", "moments_of"]
 
 LOOKED_AT = 100
 """How many tasks at most are looked at one by one: a program of ten thousand would take the square of that."""
@@ -113,8 +113,6 @@ class Recorder:
         self.moments: list[Moment] = []
         self.difference: Difference | None = None
         self._expected = expected
-        self._alive: list[Task] = []
-        self._seen = 0
         self._shared: dict[Any, Any] = {}
 
     def picking(self, current: Task | None, ready: Sequence[Task]) -> None:
@@ -159,17 +157,11 @@ class Recorder:
         return self._shared.setdefault(value, value)
 
     def _state(self, kernel: Kernel) -> State:
-        tasks = kernel.tasks
-        alive = self._alive
-        if self._seen < len(tasks):
-            alive += tasks[self._seen :]
-            self._seen = len(tasks)
-        alive[:] = [task for task in alive if task.state is not DONE]
         _, words, gauss = random.getstate()
         return State(
             kernel.now,
-            len(tasks),
-            self._share(tuple([_sentence(task) for task in alive[:LOOKED_AT]])),
+            kernel.spawned,
+            self._share(tuple([_sentence(task) for task in kernel.oldest(LOOKED_AT)])),
             self._share(tuple(kernel.made.items())),
             hash((words[0], words[-1], gauss)),
             kernel.steps,
@@ -194,6 +186,15 @@ def _difference(position: int, expected: Sequence[Moment], found: Moment) -> Dif
     old = expected[position]
     found_out = _in_moments(old, found)
     return found_out and Difference(position, *found_out, found.where, old.where)
+
+
+def difference_from(start: int, expected: Sequence[Moment], made: Sequence[Moment]) -> Difference | None:
+    """The first difference from the ``start``-th moment on, as far as there are any."""
+    for position in range(start, len(made)):
+        found = _difference(position, expected, made[position])
+        if found is not None:
+            return found
+    return None
 
 
 def _in_moments(old: Moment, new: Moment) -> tuple[str, str, str] | None:
@@ -235,21 +236,12 @@ def difference_at_the_end(
     first: Execution, second: Execution, expected: Sequence[Moment], made: Sequence[Moment]
 ) -> Difference | None:
     """What differs in how two executions ended whose decisions agree as far as the second got."""
-    if second.fair_from is not None:
-        # Where tasks are scheduled fairly, no strategy is asked: those decisions are in the schedule alone.
-        made = [*made, *moments_of(second.schedule)[len(made) :]]
-        if (difference := _first_difference(expected, made)) is not None:
-            return difference
     step = len(made)
     if step < len(expected):
         old = expected[step]
         return Difference(
             step, "the next step", repr(old.label), f"the end of the program, {_end(second)}", (), old.where
         )
-    return _difference_of_results(step, first, second)
-
-
-def _difference_of_results(step: int, first: Execution, second: Execution) -> Difference | None:
     if type(first.error) is not type(second.error) or first.kind != second.kind:
         return Difference(step, "the end of the program", _end(first), _end(second))
     if first.elapsed_ns != second.elapsed_ns:
@@ -258,13 +250,6 @@ def _difference_of_results(step: int, first: Execution, second: Execution) -> Di
         return Difference(step, "the number of steps taken", str(first.steps), str(second.steps))
     if _is_plain(first.value) and _is_plain(second.value) and first.value != second.value:
         return Difference(step, "what the program returned", _short(first.value), _short(second.value))
-    return None
-
-
-def _first_difference(expected: Sequence[Moment], made: Sequence[Moment]) -> Difference | None:
-    for step, (old, new) in enumerate(zip(expected, made, strict=False)):
-        if (old.label, old.bound) != (new.label, new.bound):
-            return Difference(step, "the next step", repr(old.label), repr(new.label), (), old.where)
     return None
 
 

@@ -262,11 +262,11 @@ class Scene:
         """How many workers a pool has and how many calls wait, if none of the workers is free."""
         if worker is None:
             return None
-        items = worker.f_locals.get("box")
+        items = worker.f_locals.get("work_queue")
         size = 0
         for task in self._stuck:
             frame = worker_frame(task)
-            if frame is not None and frame.f_locals.get("box") is items:
+            if frame is not None and frame.f_locals.get("work_queue") is items:
                 size += 1
         queued = items.qsize() if items is not None else 0
         return (size, queued) if queued else None

@@ -20,11 +20,10 @@ _VERBS = {
     "select": "be called in",
     "get": "get from",
     "put": "put into",
+    "take": "get work from",
 }
+_POOLS, _SIMULATED_POOLS = "concurrent.futures.thread", "routilux_sim.world.executors"
 _OF_QUEUES = {"get", "put", "join"}
-
-_POOLS = "routilux_sim.world.executors"
-"""The module in whose frames a pool's threads work."""
 
 
 def wait_of(task: Task, names: Names) -> str:
@@ -86,15 +85,19 @@ def runners(tasks: Iterable[Task]) -> dict[int, Task]:
     found = {}
     for task in tasks:
         for frame in frames_of(task):
-            if frame.f_code.co_name == "_run" and frame.f_globals.get("__name__") == _POOLS:
+            module, name = frame.f_globals.get("__name__"), frame.f_code.co_name
+            if module == _SIMULATED_POOLS and name == "_run":
                 found[id(frame.f_locals.get("future"))] = task
+            # What a derived pool's own way to start threads has them run.
+            if module == _POOLS and name == "run":
+                found[id(getattr(frame.f_locals.get("self"), "future", None))] = task
     return found
 
 
 def worker_frame(task: Task) -> FrameType | None:
     """The frame of the loop in which a pool's worker takes work; None if the task is no such worker."""
     for frame in frames_of(task):
-        if frame.f_code.co_name == "work" and frame.f_globals.get("__name__") == _POOLS:
+        if frame.f_code.co_name == "_worker" and frame.f_globals.get("__name__") in {_POOLS, _SIMULATED_POOLS}:
             return frame
     return None
 

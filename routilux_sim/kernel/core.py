@@ -326,6 +326,15 @@ class Kernel:
         return count
 
     @property
+    def spawned(self) -> int:
+        """How many tasks there have been."""
+        return self._spawned
+
+    def oldest(self, count: int) -> list[Task]:
+        """The first so many of the tasks that have not ended."""
+        return list(itertools.islice(self._tasks.values(), count))
+
+    @property
     def made(self) -> dict[str, int]:
         """How many objects of each kind have been counted."""
         return self._ordinals

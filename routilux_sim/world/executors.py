@@ -18,14 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 from routilux_sim.kernel.core import Kernel, active, here
 from routilux_sim.kernel.errors import TaskKilled
+from routilux_sim.kernel.task import DONE
 from routilux_sim.world.futures import note_runner
-from routilux_sim.world.sync import Waitable, deadline_after, site_of_caller
+from routilux_sim.world.sync import Waitable, deadline_after, refuse, site_of_caller
 from routilux_sim.world.threads import launch
 
 if TYPE_CHECKING:
     from routilux_sim.kernel.task import Task
 
-__all__ = ["give_back", "replacements"]
+__all__ = ["finish", "give_back", "replacements"]
 
 # Any: what is touched there is private, and its types are not told.
 _pools: Any = concurrent.futures.thread
@@ -38,27 +39,39 @@ _adjust = _Pool._adjust_thread_count
 
 
 class _Box(Waitable):
-    """Takes the place of a pool's queue."""
+    """Takes the place of a pool's queue.
+
+    Attributes:
+        execution: The number of the one that it is for.
+        pool: A weak reference to whose queue it is.
+    """
 
     kind = "Pool"
-    __slots__ = ("_items", "kernel")
+    __slots__ = ("_items", "execution", "pool")
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, pool: Any) -> None:
         super().__init__(site_of_caller())
-        self.kernel = kernel
+        self.pool = weakref.ref(pool)
+        self.execution = kernel.number
         self._items: deque[Any] = deque()
 
     def put(self, item: Any) -> None:
         """Put an item; also called when a pool is forgotten, by whoever happens to forget it."""
         self._items.append(item)
-        if active() is self.kernel:
-            self._wake(self.kernel, 1)
+        kernel = active()
+        if kernel is not None and kernel.number == self.execution:
+            self._wake(kernel, 1)
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """Take the oldest item."""
-        deadline = deadline_after(self.kernel, timeout)
+        kernel = here()
+        deadline = None if kernel is None else deadline_after(kernel, timeout)
         while not self._items:
-            if not block or not self._wait(self.kernel, "take", deadline):
+            if not block:
+                raise queue.Empty
+            if kernel is None:
+                raise refuse(self, "get()")
+            if not self._wait(kernel, "take", deadline):
                 raise queue.Empty
         return self._items.popleft()
 
@@ -176,7 +189,7 @@ def pool_init(
 
 
 def _furnish(kernel: Kernel, pool: Any) -> None:
-    pool._work_queue = _Box(kernel)
+    pool._work_queue = _Box(kernel, pool)
     pool._idle_semaphore = _Idle()
     pool._shutdown_lock = _Turn()
     pool._threads = set()
@@ -203,7 +216,7 @@ class _Borrowed:
 def _box_of(kernel: Kernel, pool: Any) -> Any:
     """The queue of a pool in this execution."""
     box = pool._work_queue
-    if type(box) is not _Box or box.kernel is not kernel:
+    if type(box) is not _Box or box.execution != kernel.number:
         borrowed = kernel.kept.get(id(pool))
         if borrowed is None:
             kernel.kept[id(pool)] = _Borrowed(kernel, pool)
@@ -215,12 +228,42 @@ def _box_of(kernel: Kernel, pool: Any) -> Any:
 def give_back(kernel: Kernel) -> None:
     """When an execution is left: pools that were made before it are again what they were; threads are forgotten."""
     for borrowed in kernel.kept.values():
-        if isinstance(borrowed, _Borrowed) and getattr(borrowed.pool._work_queue, "kernel", None) is kernel:
+        if isinstance(borrowed, _Borrowed) and getattr(borrowed.pool._work_queue, "execution", 0) == kernel.number:
             borrowed.swap()
     for thread, box in list(_pools._threads_queues.items()):
-        # It would stay there for ever: the box knows the kernel, and the kernel the thread.
+        # It would stay there for ever if a task still waits in the box: the task knows the thread.
         if type(box) is _Box:
             del _pools._threads_queues[thread]
+
+
+_finishing: set[int] = set()
+"""The number of the execution whose program has ended; there is one at a time."""
+
+
+def finish() -> None:
+    """What happens to pools when a program ends, called inside it: threads finish what is queued, and are joined."""
+    kernel = here()
+    assert kernel is not None  # noqa: S101 - the program's own task calls this
+    if not _pools._threads_queues:
+        return
+    ours: list[tuple[Any, _Box]] = [row for row in _pools._threads_queues.items() if _is_alive_in(kernel, *row)]
+    _finishing.add(kernel.number)
+    try:
+        for thread, box in ours:
+            pool = box.pool()
+            if pool is not None and thread._target is not _worker:
+                # A derived pool's own way to start threads has them run CPython's code, which knows nothing of us.
+                pool._shutdown = True
+            box.put(None)
+        for thread, _ in ours:
+            thread.join()
+    finally:
+        _finishing.clear()
+
+
+def _is_alive_in(kernel: Kernel, thread: threading.Thread, box: Any) -> bool:
+    task = thread.__dict__.get("_sim_task")
+    return type(box) is _Box and box.execution == kernel.number and task is not None and task.state is not DONE
 
 
 def submit(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -228,6 +271,8 @@ def submit(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
     kernel = here()
     if kernel is not None:
         kernel.point("submit", _box_of(kernel, self))
+        if kernel.number in _finishing and not self._shutdown and not self._broken:
+            raise RuntimeError("cannot schedule new futures after interpreter shutdown")
     return _submit(self, fn, *args, **kwargs)
 
 
@@ -257,7 +302,7 @@ def adjust_thread_count(self: Any) -> None:
 
     thread = threading.Thread(
         name=f"{self._thread_name_prefix or self}_{number}",
-        target=work,
+        target=_worker,
         args=(weakref.ref(self, forgotten), box, self._initializer, self._initargs),
     )
     launch(kernel, thread)
@@ -265,28 +310,29 @@ def adjust_thread_count(self: Any) -> None:
     _pools._threads_queues[thread] = box
 
 
-def work(reference: Callable[[], Any], box: _Box, initializer: Any, initargs: Any) -> None:
-    """Replace what a pool's threads run."""
+def _worker(reference: Callable[[], Any], work_queue: _Box, initializer: Any, initargs: Any) -> None:
+    """What a pool's threads run."""
     if initializer is not None and not _begin(reference, initializer, initargs):
         return
-    kernel = box.kernel
+    kernel = here()
+    assert kernel is not None  # noqa: S101 - only simulated threads run this
     while True:
-        kernel.point("take", box)
-        if box.empty():
+        kernel.point("take", work_queue)
+        if work_queue.empty():
             pool = reference()
             if pool is not None:
                 pool._idle_semaphore.release()
             del pool
-        item = box.get()
+        item = work_queue.get()
         if item is not None:
             _run(kernel, item)
             del item
             continue
         pool = reference()
-        if _pools._shutdown or pool is None or pool._shutdown:
+        if kernel.number in _finishing or pool is None or pool._shutdown:
             if pool is not None:
                 pool._shutdown = True
-            box.put(None)
+            work_queue.put(None)
             return
         del pool
 

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from routilux_sim.kernel.core import here
-from routilux_sim.kernel.errors import SimulationError
-from routilux_sim.world.sync import Waitable, deadline_after, site_of_caller
+from routilux_sim.kernel.core import Kernel, here
+from routilux_sim.world.sync import Waitable, deadline_after, refuse, site_of_caller
 
 if TYPE_CHECKING:
     from routilux_sim.kernel.task import Task
@@ -35,14 +34,16 @@ class _Side(Waitable):
     """Takes the place of a future's condition: there is nothing to lock, only to wait for.
 
     Attributes:
+        execution: The number of the one that it is for.
         runner: The task that makes the result, as far as that is known.
     """
 
     kind = "Future"
-    __slots__ = ("runner",)
+    __slots__ = ("execution", "runner")
 
-    def __init__(self) -> None:
+    def __init__(self, kernel: Kernel) -> None:
         super().__init__(site_of_caller())
+        self.execution = kernel.number
         self.runner: Task | None = None
 
     @property
@@ -66,9 +67,9 @@ class _Side(Waitable):
         """Wait until the future is done."""
         kernel = here()
         if kernel is None:
-            raise SimulationError(f"{self!r} is not done, and its simulation is not running; use it inside the program")
+            raise refuse(self, "result()")
         if timeout is not None and timeout <= 0:
-            kernel.give_way("result")
+            kernel.poll(self)
             return False
         return self._wait(kernel, "result", deadline_after(kernel, timeout))
 
@@ -85,7 +86,7 @@ def initialize(self: Any) -> None:
     if kernel is None:
         _future_init(self)
         return
-    self._condition = _Side()
+    self._condition = _Side(kernel)
     self._sim_hash = kernel.made["Future"]
     self._state = _base.PENDING
     self._result = self._exception = None
@@ -106,8 +107,10 @@ def _operation(name: str) -> Callable[..., Any]:
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         kernel = here()
-        if kernel is not None and type(self._condition) is _Side:
-            kernel.point(op, self._condition)
+        if kernel is not None and type(side := self._condition) is _Side:
+            if side.execution != kernel.number:
+                side = self._condition = _Side(kernel)
+            kernel.point(op, side)
         return original(self, *args, **kwargs)
 
     method.__name__ = name
@@ -170,7 +173,7 @@ class _Signal(Waitable):
         """Wait; the first time is part of the operation that made it."""
         kernel = here()
         if kernel is None:
-            raise SimulationError(f"{self!r} waits in its simulation only; use it inside the program")
+            raise refuse(self, "waiting")
         if not self._is_new:
             kernel.point("wait", self)
         self._is_new = False
@@ -194,16 +197,15 @@ def _waiter_init(kind: Any) -> Callable[..., None]:
     original = kind.__init__
 
     def init(self: Any, num_pending_calls: int | None = None, stop_on_exception: bool = False) -> None:
+        counts = () if num_pending_calls is None else (num_pending_calls, stop_on_exception)
         if here() is None:
-            arguments = () if num_pending_calls is None else (num_pending_calls, stop_on_exception)
-            original(self, *arguments)
+            original(self, *counts)
             return
         self.event = _Signal()
         self.lock = _NO_LOCK
         self.finished_futures = []
-        if num_pending_calls is not None:
-            self.num_pending_calls = num_pending_calls
-            self.stop_on_exception = stop_on_exception
+        if counts:
+            self.num_pending_calls, self.stop_on_exception = counts
 
     return init
 

@@ -23,7 +23,6 @@ from typing import Any
 from routilux import runtime as runtimes
 from routilux.abc import Runtime
 from routilux_sim.kernel.core import Kernel, activate, active, here
-from routilux_sim.kernel.task import DONE
 from routilux_sim.world import (
     aio,
     chance,
@@ -168,7 +167,7 @@ class World:
 
     def finish_executors(self) -> None:
         """At the end of a simulated program, and inside it: shut its executors down."""
-        self._pools.finish()
+        executors.finish()
 
     @contextmanager
     def quiet_executors(self) -> Iterator[None]:
@@ -284,24 +283,6 @@ class _Executors:
     def _number(self) -> int:
         # The class keeps this method for the whole campaign: changing a class has its price, see `core.active`.
         return next(self._numbers)
-
-    def finish(self) -> None:
-        """What happens to executors when a program ends: their threads finish what is queued, and are joined."""
-        if not pools._threads_queues:
-            return
-        ours = [
-            (thread, items)
-            for thread, items in list(pools._threads_queues.items())
-            if "_sim_task" in thread.__dict__ and thread._sim_task.state is not DONE
-        ]
-        pools._shutdown = True
-        try:
-            for _, items in ours:
-                items.put(None)
-            for thread, _ in ours:
-                thread.join()
-        finally:
-            pools._shutdown = False
 
     def restore(self) -> None:
         pools.ThreadPoolExecutor._counter = self._counter

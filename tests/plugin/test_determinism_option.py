@@ -161,3 +161,46 @@ def test_a_skip_is_not_run_again(pytester):
         assert len(seen) == 1
     """
     run(pytester, body).assert_outcomes(skipped=1, passed=1)
+
+
+def test_examples_of_hypothesis_are_not_run_again(pytester):
+    """Hypothesis runs failing examples again itself; with the option, such a test is said not to be checked."""
+    body = """
+    from hypothesis import given, settings, strategies as st
+
+    @pytest.mark.sim
+    @settings(max_examples=5, database=None)
+    @given(st.data())
+    def test_it(data):
+        decide(data.draw(st.integers(1, 3)))
+    """
+    result = run(pytester, body, "--sim-check-determinism")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*determinism not checked*", "*::test_it: Hypothesis makes its examples*"])
+
+
+def test_a_failure_is_not_lost_to_a_time_limit(pytester):
+    """What breaks the second run off from outside is a note on the failure of the first."""
+    body = """
+    import signal
+
+    def strike(signum, frame):
+        pytest.fail("time is up")
+
+    @pytest.fixture(autouse=True)
+    def limit():
+        previous = signal.signal(signal.SIGALRM, strike)
+        yield
+        signal.signal(signal.SIGALRM, previous)
+
+    @pytest.mark.sim
+    def test_it():
+        seen.append(1)
+        if len(seen) > 1:
+            signal.raise_signal(signal.SIGALRM)
+        assert False, "the first failure"
+    """
+    result = run(pytester, body)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E*AssertionError: the first failure"])
+    result.stdout.fnmatch_lines(["*run again to see whether this comes back, it was broken off: time is up*"])

@@ -1,5 +1,6 @@
 """CPython's own ThreadPoolExecutor, unmodified, runs on simulated threads."""
 
+import concurrent.futures.thread
 import gc
 import logging
 import os
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from concurrent.futures import (
     FIRST_COMPLETED,
     CancelledError,
@@ -260,8 +262,9 @@ def test_what_is_waited_for_is_named():
         pool.submit(lambda: pool.submit(int).result()).result()
 
     message = str(simulate(program).error)
-    assert "pool waits on itself: 'ThreadPoolExecutor-0_0', a worker of a pool of 1, waits for a future" in message
-    assert f"made at {__file__}" in message
+    assert "'ThreadPoolExecutor-0_0' waits to be given the result of a future (made at" in message
+    assert "'MainThread' waits to be given the result of a future (made at" in message
+    assert f"{__file__}:" in message
     assert "held by 'ThreadPoolExecutor-0_0'" in message
 
 
@@ -356,6 +359,32 @@ def test_derived_executors_keep_their_methods():
                 thread.join()
         assert (pool.submitted, len(pool._threads)) == (3, 3)
 
+    explore(program, schedules=100).raise_if_failed()
+
+
+class Daemons(ThreadPoolExecutor):
+    """Starts threads as CPython does, but daemons: the usual way to have those is a copy of its method."""
+
+    def _adjust_thread_count(self):
+        if self._idle_semaphore.acquire(timeout=0) or len(self._threads) >= self._max_workers:
+            return
+        arguments = (weakref.ref(self), self._work_queue, None, ())
+        thread = threading.Thread(target=concurrent.futures.thread._worker, args=arguments, daemon=True)
+        thread.start()
+        self._threads.add(thread)
+        concurrent.futures.thread._threads_queues[thread] = self._work_queue
+
+
+def test_a_copy_of_cpythons_way_to_start_threads_works():
+    """CPython's own loop runs on the simulated pool, and is let go at the end of the program."""
+
+    def program():
+        pool = Daemons(2)
+        futures = [pool.submit(sleep_and_return, seconds) for seconds in (0.2, 0.2, 0.25)]
+        assert [future.result() for future in futures] == [0.2, 0.2, 0.25]
+        return pool
+
+    assert simulate(program).elapsed == 0.45
     explore(program, schedules=100).raise_if_failed()
 
 
