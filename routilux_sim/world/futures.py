@@ -31,19 +31,21 @@ _NO_LOCK = nullcontext()
 
 
 class _Side(Waitable):
-    """Takes the place of a future's condition: there is nothing to lock, only to wait for.
+    """Takes the place of a future's condition: nobody waits for its lock, because while it is held nobody else runs.
 
     Attributes:
         execution: The number of the one that it is for.
+        held: How often the running task has taken it; meanwhile the future's methods are no scheduling points.
         runner: The task that makes the result, as far as that is known.
     """
 
     kind = "Future"
-    __slots__ = ("execution", "runner")
+    __slots__ = ("execution", "held", "runner")
 
     def __init__(self, kernel: Kernel) -> None:
         super().__init__(site_of_caller())
         self.execution = kernel.number
+        self.held = 0
         self.runner: Task | None = None
 
     @property
@@ -52,19 +54,28 @@ class _Side(Waitable):
         return self.runner
 
     def acquire(self) -> bool:
-        """Nothing to lock."""
+        """Keep others out."""
+        self.held += 1
         return True
 
     __enter__ = acquire
 
     def release(self) -> None:
-        """Nothing to unlock."""
+        """Let others come."""
+        self.held -= 1
 
     def __exit__(self, *exc_info: object) -> None:
-        """Nothing to unlock."""
+        self.held -= 1
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the future is done."""
+        """Let others come, and wait until the future is done."""
+        held, self.held = self.held, 0
+        try:
+            return self._until_done(timeout)
+        finally:
+            self.held = held
+
+    def _until_done(self, timeout: float | None) -> bool:
         kernel = here()
         if kernel is None:
             raise refuse(self, "result()")
@@ -110,7 +121,8 @@ def _operation(name: str) -> Callable[..., Any]:
         if kernel is not None and type(side := self._condition) is _Side:
             if side.execution != kernel.number:
                 side = self._condition = _Side(kernel)
-            kernel.point(op, side)
+            if not side.held:
+                kernel.point(op, side)
         return original(self, *args, **kwargs)
 
     method.__name__ = name

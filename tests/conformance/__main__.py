@@ -1,4 +1,4 @@
-"""Lists every one of CPython's tests that are run in the simulator, and what came of it: python -m tests.conformance."""
+"""Lists each of CPython's tests that run in the simulator, and what came of it: ``python -m tests.conformance``."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def main() -> None:
             try:
                 results += suite.run(module, Path(directory), list(range(1, options.seeds + 1)))
             except suite.MissingError as error:
-                print(f"# {module} is not here: {error}")
+                print(f"# {module} is not here: {error}")  # noqa: T201 - a command line
     if options.write:
         suite.listing().parent.mkdir(exist_ok=True)
         suite.listing().write_text(suite.listing_of(results), encoding="utf-8")
     else:
-        print(suite.listing_of(results), end="")
+        print(suite.listing_of(results), end="")  # noqa: T201 - a command line
     for result in results:
         if result.problem is not None:
-            print(f"!! {result.problem}")
+            print(f"!! {result.problem}")  # noqa: T201 - a command line
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ MODULES: dict[str, str] = {
     "test.test_logging": r"(QueueHandler|QueueListener|Handler|MemoryHandler|Formatter|LogRecord)Test\..*",
     "test.test_threadedtempfile": ".*",
 }
-"""By module, which of its tests, as a regular expression for ``Class.method``. `test.lock_tests` is a part of others."""
+"""By module, which of its tests, as a regular expression for ``Class.method``; `test.lock_tests` is part of others."""
 
 
 class Expectation(NamedTuple):

@@ -11,6 +11,7 @@ import time
 import weakref
 from concurrent.futures import (
     FIRST_COMPLETED,
+    FIRST_EXCEPTION,
     CancelledError,
     ThreadPoolExecutor,
     as_completed,
@@ -434,3 +435,16 @@ def test_real_executors_run_beside_a_simulation():
         stop.set()
         thread.join()
     assert set(counted) == {6}
+
+
+def test_waiting_for_several_futures_looks_at_them_all_at_once():
+    """While ``wait`` looks which are done, none becomes done, in any schedule: it would be waited for in vain."""
+
+    def program():
+        with ThreadPoolExecutor(3) as pool:
+            futures = [pool.submit(int, n) for n in range(3)]
+            done, rest = wait(futures[1:], return_when=FIRST_EXCEPTION)
+            assert (len(done), len(rest)) == (2, 0)
+            assert sorted(future.result() for future in as_completed(futures)) == [0, 1, 2]
+
+    explore(program, schedules=3000).raise_if_failed()
