@@ -248,6 +248,22 @@ def test_a_program_that_does_the_same_is_left_alone():
     assert checked.log_bytes() == plain.log_bytes()
 
 
+def test_a_module_that_the_first_run_imports_is_no_difference(tmp_path, monkeypatch):
+    """Modules are imported once in a process: that alone is nothing that a program could do otherwise."""
+    (tmp_path / "imported_once.py").write_text("VALUE = 3\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def program():
+        import imported_once  # noqa: PLC0415 - that is the test
+
+        two_threads_and(lambda: imported_once.VALUE)
+
+    try:
+        assert simulate(program, check_determinism=True).error is None
+    finally:
+        sys.modules.pop("imported_once", None)
+
+
 def test_every_schedule_of_an_exploration_is_run_twice():
     """With the option the program is called twice a schedule, and else once."""
     calls = []
