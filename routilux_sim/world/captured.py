@@ -135,11 +135,11 @@ class Captured:
                 modules, and what the program itself holds, can be captured.
             lasting: Replacements that need not be taken away from modules that come while the world is installed.
         """
-        wanted = {id(original): (original, replacement) for original, replacement in rows}
+        pairs = list(rows)
+        # Several names of one original may have replacements of their own.
+        wanted = {id(original): (original, replacement) for original, replacement in pairs}
         kept = set(map(id, lasting))
-        self._temporary = {
-            id(replacement): original for original, replacement in wanted.values() if id(replacement) not in kept
-        }
+        self._temporary = {id(replacement): original for original, replacement in pairs if id(replacement) not in kept}
         known = self._targets.by_id
         fresh = any(key not in known or known[key].replacement is not pair[1] for key, pair in wanted.items())
         if fresh or self._promotions is None:
