@@ -191,6 +191,9 @@ class World:
         activate(kernel)
         counter = threading._counter  # type: ignore[attr-defined]
         policy = asyncio.events._event_loop_policy  # type: ignore[attr-defined]
+        if policy is None:
+            # It is made once, under a lock: whether that has been must not change the steps.
+            asyncio.events._init_event_loop_policy()  # type: ignore[attr-defined]
         outside = thread_state.take()
         random.seed(seed)
         uuid._last_timestamp = None  # type: ignore[attr-defined] # kept from one identifier to the next
