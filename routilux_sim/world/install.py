@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio.events
 import concurrent.futures.thread
+import functools
 import itertools
 import random
 import signal
@@ -72,8 +73,14 @@ def _static_rows() -> list[Row]:
 def _row(owner: Any, name: str, replacement: Any) -> Row:
     original = vars(owner).get(name, _ABSENT)
     if isinstance(original, BuiltinFunctionType) and isinstance(replacement, FunctionType):
-        replacement = ready.Function(replacement, original)
+        replacement = _unbound(replacement, original)
     return owner, name, original, replacement
+
+
+@functools.cache
+def _unbound(function: FunctionType, original: BuiltinFunctionType) -> Any:
+    """One and the same wherever the original is."""
+    return ready.Function(function, original)
 
 
 _STATIC: list[Row] = [*ready.ROWS, *_static_rows()]

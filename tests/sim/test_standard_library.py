@@ -6,6 +6,7 @@ import functools
 import io
 import logging
 import logging.handlers
+import pickle
 import queue
 import random
 import sched
@@ -67,6 +68,24 @@ def test_log_records_carry_virtual_time_and_task_names():
         return record.created - time.time(), record.threadName, record.thread == thread.ident
 
     assert simulate(program).result() == (0.0, "writer", True)
+
+
+def test_time_stamps_are_virtual_and_clocks_are_not_bound():
+    """A clock that is a class attribute, as logging's is, is called without the object, as one written in C is."""
+
+    class Watch:
+        read = time.monotonic
+
+    def program():
+        class Inside:
+            read = time.time
+
+        time.sleep(1)
+        record = logging.makeLogRecord({"msg": "late"})
+        return logging.Formatter("%(asctime)s %(message)s", "%S").format(record), Watch().read(), Inside().read() % 10
+
+    assert simulate(program).result() == ("01 late", 1.0, 1.0)
+    assert pickle.loads(pickle.dumps(time.monotonic)) is time.monotonic
 
 
 def test_a_handlers_lock_keeps_lines_whole():

@@ -1,5 +1,6 @@
 """Simulated threads behave as CPython's, from start to join."""
 
+import _thread
 import sys
 import threading
 import time
@@ -161,6 +162,33 @@ def threads_in_threads():
     return sorted(done)
 
 
+def foreign():
+    """A thread that ``threading`` knows nothing of before it asks who it is."""
+    before, go, done = threading.active_count(), threading.Lock(), threading.Lock()
+    go.acquire()
+    done.acquire()
+    seen = []
+
+    def body():
+        go.acquire()
+        seen.append(threading.active_count() - before)
+        me = threading.current_thread()
+        seen.extend(
+            [type(me).__name__, me.name.partition("-")[0], me.daemon, me.is_alive(), me is threading.enumerate()[-1]]
+        )
+        done.release()
+
+    ident = _thread.start_new_thread(body, ())
+    go.release()
+    done.acquire()
+    return (
+        isinstance(ident, int),
+        seen,
+        attempt(_thread.start_new_thread, print),
+        attempt(_thread.start_new_thread, 1, ()),
+    )
+
+
 AS_ON_THREADS = (
     target_with_arguments,
     subclass,
@@ -176,6 +204,7 @@ AS_ON_THREADS = (
     exception_state_is_its_own,
     many,
     threads_in_threads,
+    foreign,
 )
 
 
