@@ -165,7 +165,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object:
         return None
     names = pyfuncitem._fixtureinfo.argnames  # noqa: SLF001 - as pytest's own hook does
     arguments = {name: pyfuncitem.funcargs[name] for name in names}
-    _SimulatedTest(pyfuncitem, marker, arguments).run(lambda: pyfuncitem.obj(**arguments))
+    test = pyfuncitem.obj
+    # What the program refers to is searched for captured names, and the item refers to the whole test session.
+    _SimulatedTest(pyfuncitem, marker, arguments).run(lambda: test(**arguments))
     return True
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import itertools
 import sys
 import types
 from collections import deque
@@ -25,6 +26,8 @@ __all__ = ["Captured", "is_mutable"]
 
 _UNTOUCHED = {"threading", "queue", "_queue", "time", "datetime", "_datetime", "_thread", "gc", "greenlet", "signal"}
 _UNTOUCHED_PREFIXES = ("routilux_sim", "importlib._bootstrap", "greenlet.", "freezegun", *TRACERS)
+
+_RUNNERS = ("_pytest.", "pluggy.", "xdist.", "execnet.")
 
 _BATCH = 1_000
 """Objects whose references are looked through at once, in C; only a batch with a hit is looked at one by one."""
@@ -119,6 +122,8 @@ class Captured:
         self._over = over
         self._targets = _Targets()
         self._swaps: list[_Swap] = []
+        # What is found only by way of one program goes with it.
+        self._passing: list[_Swap] = []
         self._modules: set[int] = set()
         self._promotions: object = None
         self._temporary: dict[int, Any] = {}
@@ -145,13 +150,15 @@ class Captured:
         if fresh or self._promotions is None:
             objects = self._everything(wanted)
         elif prepared:
-            objects = self._new_in_modules() + _reachable([program], set())
+            objects = self._new_in_modules()
         elif _promotions() == self._promotions:
             objects = gc.get_objects(0) + gc.get_objects(1)
         else:
             objects = self._everything(wanted)
         self._modules = {id(module) for module in sys.modules.values()}
         _Search(self._targets, self._over, self._swaps).run(objects)
+        if prepared:
+            _Search(self._targets, self._over, self._passing).run(_reachable([program], set()))
 
     def _everything(self, wanted: dict[int, tuple[Any, Any]]) -> list[Any]:
         self._swaps.clear()
@@ -167,13 +174,14 @@ class Captured:
 
     def apply(self) -> None:
         """Swap."""
-        for swap in self._swaps:
+        for swap in itertools.chain(self._swaps, self._passing):
             swap.apply(self._targets)
 
     def undo(self) -> None:
         """Put everything back, in the reverse order, and note what the garbage collector has done so far."""
-        for swap in reversed(self._swaps):
+        for swap in itertools.chain(reversed(self._passing), reversed(self._swaps)):
             swap.undo()
+        self._passing.clear()
         for module in list(sys.modules.values()):
             if id(module) not in self._modules and type(module) is types.ModuleType:
                 # It was imported inside, and has captured what stood there.
@@ -198,13 +206,24 @@ def _promotions() -> object:
 
 
 def _reachable(roots: list[Any], modules: set[Any], limit: int = 50_000) -> list[Any]:
-    """The objects that can be reached, not going through modules, nor through classes of other ``modules``."""
+    """The objects that can be reached, not going through modules, nor through classes of other ``modules``.
+
+    Nor through objects of the test runner's own: each of them knows the whole test session.
+    """
+    # Once the search is a frame that has returned, none of its own lists is among all there is.
+    found = _reach(roots, modules, limit)
+    return gc.get_objects() if found is None else found
+
+
+def _reach(roots: list[Any], modules: set[Any], limit: int) -> list[Any] | None:
     fences = {id(vars(module)) for module in list(sys.modules.values()) if isinstance(module, types.ModuleType)}
     fences.difference_update(map(id, roots))
     found: list[Any] = []
     frontier = roots
-    while frontier and len(found) < limit:
+    while frontier:
         found += frontier
+        if len(found) >= limit:
+            return None
         following: list[Any] = []
         for item in gc.get_referents(*frontier):
             key = id(item)
@@ -214,11 +233,16 @@ def _reachable(roots: list[Any], modules: set[Any], limit: int = 50_000) -> list
             kind = type(item)
             if issubclass(kind, type) and _module_of(item) not in modules:
                 continue
-            if issubclass(kind, types.ModuleType | types.CodeType | types.FrameType):
+            if issubclass(kind, types.ModuleType | types.CodeType | types.FrameType) or _is_runners(kind):
                 continue
             following.append(item)
         frontier = following
-    return found if len(found) < limit else gc.get_objects()
+    return found
+
+
+def _is_runners(kind: type) -> bool:
+    module = _module_of(kind)
+    return isinstance(module, str) and module.startswith(_RUNNERS)
 
 
 class _Search:
