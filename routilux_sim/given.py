@@ -9,11 +9,12 @@ The test's own seed decides which examples Hypothesis makes, unless something el
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-__all__ = ["inner_test", "is_control", "is_state_machine", "simulated_examples", "warm_up"]
+__all__ = ["derandomizing_profile", "inner_test", "is_control", "is_state_machine", "simulated_examples", "warm_up"]
 
 SEEDS = 2**32
 """How many schedules there are for Hypothesis to choose from."""
@@ -33,6 +34,16 @@ def warm_up() -> None:
         from routilux_sim import simulate  # noqa: PLC0415 - what it needs is an extra; running the test says what
 
         simulate(lambda: None)
+
+
+def derandomizing_profile(function: Any) -> str | None:
+    """The profile of settings that makes a test's examples depend on the test alone; None if none does."""
+    from hypothesis import settings  # noqa: PLC0415 - it is there when one of its tests runs
+
+    if not _decorated(function)._hypothesis_internal_use_settings.derandomize:  # noqa: SLF001
+        return None
+    # Only a profile differs from machine to machine: on a CI server, Hypothesis loads one by itself.
+    return settings.get_current_profile_name() if settings().derandomize else None
 
 
 def is_state_machine(kind: Any) -> bool:
@@ -67,10 +78,18 @@ def simulated_examples(
 
     handle.inner_test = example
     try:
-        with _seeded(function, seed):
+        with _seeded(function, seed), _own_constants(inner):
             yield
     finally:
         handle.inner_test = inner
+
+
+def _decorated(function: Any) -> Any:
+    """What ``@given`` has made, in other decorators that may be around it."""
+    test = getattr(function, "__func__", function)
+    while inner_test(getattr(test, "__wrapped__", None)) is not None:
+        test = test.__wrapped__
+    return test
 
 
 @contextmanager
@@ -78,10 +97,7 @@ def _seeded(function: Any, seed: int) -> Iterator[None]:
     """Give a test what ``@hypothesis.seed`` gives, if neither that, nor its settings, nor the command line say more."""
     from hypothesis import core  # noqa: PLC0415 - it is there when one of its tests runs
 
-    test: Any = getattr(function, "__func__", function)
-    # Other decorators may be around it.
-    while inner_test(getattr(test, "__wrapped__", None)) is not None:
-        test = test.__wrapped__
+    test = _decorated(function)
     decided = (
         core.global_force_seed is not None
         or test._hypothesis_internal_use_seed is not None  # noqa: SLF001 - what its decorators set
@@ -95,6 +111,34 @@ def _seeded(function: Any, seed: int) -> Iterator[None]:
         yield
     finally:
         test._hypothesis_internal_use_seed = None  # noqa: SLF001 - what its decorators set
+
+
+@contextmanager
+def _own_constants(inner: Any) -> Iterator[None]:
+    """Have Hypothesis try the constants of the test's own module, and of no others.
+
+    It collects those of every module of the project that happens to be loaded: so a test that runs alone would not make
+    the examples that it makes among others.
+    """
+    try:
+        from hypothesis.internal.conjecture import providers  # noqa: PLC0415 - it is there when one of its tests runs
+        from hypothesis.internal.constants_ast import Constants, constants_from_module  # noqa: PLC0415
+    except ImportError:
+        yield  # Of another version, which has none, or has them elsewhere.
+        return
+    usual = getattr(providers, "_get_local_constants", None)
+    module = sys.modules.get(inner.__module__)
+    if usual is None or module is None:
+        yield
+        return
+    constants = Constants() | constants_from_module(module)
+    providers.CONSTANTS_CACHE.cache.clear()
+    vars(providers)["_get_local_constants"] = lambda: constants
+    try:
+        yield
+    finally:
+        vars(providers)["_get_local_constants"] = usual
+        providers.CONSTANTS_CACHE.cache.clear()
 
 
 def _draw_seed(plain: int) -> int:

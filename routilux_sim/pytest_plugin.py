@@ -198,7 +198,9 @@ class _SimulatedTest:
             "max_steps": marker.kwargs.get("max_steps", 1_000_000),
             "hang_seconds": marker.kwargs.get("hang_seconds", 30.0),
         }
-        self._command = f"pytest --sim-seed={run_seed} '{item.nodeid}'"
+        profile = given.derandomizing_profile(item.obj) if self._is_given else None
+        option = "" if profile is None else f" --hypothesis-profile={profile}"
+        self._command = f"pytest --sim-seed={run_seed}{option} '{item.nodeid}'"
         self._shown: Execution | None = None
 
     def run(self, program: Callable[[], object]) -> None:

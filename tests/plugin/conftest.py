@@ -14,12 +14,27 @@ OTHERS = ("freezer", "randomly")
 """Plugins of the development environment that a test has to ask for: they reorder, reseed, and load freezegun."""
 
 
+CI_VARIABLES = (
+    "BUILDKITE",
+    "BUILD_NUMBER",
+    "CI",
+    "CIRCLECI",
+    "GITHUB_ACTIONS",
+    "GITLAB_CI",
+    "TEAMCITY_VERSION",
+    "TF_BUILD",
+)
+"""By which pytest and Hypothesis know a CI server: there the one says things twice, the other leaves out chance."""
+
+
 @pytest.fixture(autouse=True)
 def _no_other_plugins(request, monkeypatch):
     """Run each test's own pytest without `OTHERS`."""
     if "pytester" in request.fixturenames:
         request.getfixturevalue("pytester")  # It clears the variable when it is set up.
     monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(f"-p no:{name}" for name in OTHERS))
+    for name in CI_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import shlex
 import threading
 import time
 
@@ -55,7 +56,7 @@ LOST_UPDATE = (
 def run(pytester):
     """Runs pytest with a Hypothesis database of its own."""
     own = DirectoryBasedExampleDatabase(pytester.path / "examples")
-    settings.register_profile("plugin", settings.get_profile("default"), database=own)
+    settings.register_profile("plugin", settings.get_profile("default"), derandomize=False, database=own)
     settings.load_profile("plugin")
     yield pytester.runpytest
     settings.load_profile("default")
@@ -344,3 +345,52 @@ def test_a_simulation_inside_a_given_test(naps, data):
     assert simulate(drawing).elapsed <= 5
     assert explore(program, schedules=3).failure is None
     assert random.getstate() == state
+
+
+def test_the_command_shown_brings_a_failure_back_from_a_ci_server(pytester, monkeypatch):
+    """There Hypothesis goes by a profile in which examples do not depend on a seed: the command names it."""
+    pytester.makepyfile(
+        HEAD.partition("# A busy")[0]
+        + """
+    @pytest.mark.sim
+    @settings(phases=["generate"])
+    @given(n=st.integers(1, 10**9), m=st.integers(1, 10**9))
+    def test_sum(n, m):
+        time.sleep(n)
+        assert n + m < 10**8
+    """
+    )
+    monkeypatch.setenv("CI", "true")
+    there = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    there.assert_outcomes(failed=1)
+    (command,) = set(re.findall(r"reproduce with: pytest (--sim-seed=.*)", str(there.stdout)))
+    assert "--hypothesis-profile=ci" in command
+    monkeypatch.delenv("CI")
+    here = pytester.runpytest_subprocess("-p", "no:cacheprovider", *shlex.split(command))
+    examples = [re.findall(r"[nm]=\d+,|simulated under seed \d+", str(result.stdout)) for result in (there, here)]
+    assert len(examples[0]) >= 3
+    assert set(examples[0]) == set(examples[1])
+
+
+def test_a_test_alone_makes_the_examples_that_it_makes_among_others(pytester):
+    """Hypothesis tries constants that it reads in the project's modules: of those, only the test's own count."""
+    pytester.makepyfile(
+        test_one=HEAD
+        + """
+    ONE = 77_000_077
+
+    @pytest.mark.sim(seed=3)
+    @settings(max_examples=300)
+    @given(n=st.integers(1, 10**9))
+    def test_draw(n):
+        print("drew", n)
+    """,
+        test_other="OTHER = 55_000_055\ndef test_nothing(): pass\n",
+    )
+    both = pytester.runpytest_subprocess("-s", "--sim-seed=7", "-p", "no:cacheprovider")
+    both.assert_outcomes(passed=2)
+    alone = pytester.runpytest_subprocess("-s", "--sim-seed=7", "-p", "no:cacheprovider", "test_one.py")
+    drawn, again = (re.findall(r"drew (\d+)", str(result.stdout)) for result in (both, alone))
+    assert drawn == again
+    assert "77000077" in drawn
+    assert "55000055" not in drawn
