@@ -21,7 +21,8 @@ from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, Kernel, Limits
 from routilux_sim.kernel.task import Carriers
 from routilux_sim.log_lines import render_all
 from routilux_sim.schedule import Schedule
-from routilux_sim.strategy import Strategy
+from routilux_sim.strategy import Outcome, Strategy
+from routilux_sim.strategy._protocol import keeps_seed
 from routilux_sim.world import audit, watchdog
 from routilux_sim.world.install import World
 from routilux_sim.world.runtime import SimRuntime
@@ -76,7 +77,7 @@ class Execution:
         steps: Scheduling points and clock readings passed.
         left_running: Tasks that were still there when the program had ended; empty if it did not end by itself.
         fair_from: The step from which on tasks were scheduled fairly, whatever the strategy; None: nowhere.
-        is_only_one: Nothing was left to choose, and chance had no say: no other execution of the program differs.
+        outcome: What a strategy is told of it.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class Execution:
         steps: int,
         log: list[dict[str, Any]],
         schedule: Callable[[], Schedule],
-        is_only_one: bool,
+        outcome: Outcome,
         left_running: list[LeftRunning],
         fair_from: int | None,
     ) -> None:
@@ -101,11 +102,16 @@ class Execution:
         self.elapsed_ns = elapsed_ns
         self.steps = steps
         self.log = log
-        self.is_only_one = is_only_one
+        self.outcome = outcome
         self.left_running = left_running
         self.fair_from = fair_from
         self._make_schedule = schedule
         self._schedule: Schedule | None = None
+
+    @property
+    def is_only_one(self) -> bool:
+        """Nothing was left to choose, and chance had no say: no other execution of the program differs."""
+        return self.outcome.only_one
 
     @property
     def elapsed(self) -> float:
@@ -223,7 +229,7 @@ class Campaign:
             # It refers to the kernel, and an execution is to leave no cycles behind.
             kernel.at_limit = None
             decisions = len(kernel.tape)
-            only_one = not decisions and random.getstate() == random.Random(seed).getstate()  # noqa: S311
+            chance = _chance(seed, strategy, decisions)
             runtime.instruments = ()
             with self._world.quiet_executors():
                 kernel.end()
@@ -240,7 +246,14 @@ class Campaign:
             steps=kernel.steps,
             log=collector.lines if collector is not None else [],
             schedule=lambda: Schedule.of(seed, strategy.name, tape, candidates, self._epoch_ns, self._limits.max_steps),
-            is_only_one=only_one,
+            outcome=Outcome(
+                tape=tape,
+                trace=getattr(kernel, "trace", None),
+                failed=error is not None,
+                only_one=not decisions and not chance,
+                fair=fairness.begun is not None,
+                chance=chance,
+            ),
             left_running=left,
             fair_from=fairness.begun,
         )
@@ -260,6 +273,13 @@ class Campaign:
         kernel.point("exit")
         if leaving is not None and leaving.code not in {None, 0}:
             raise leaving
+
+
+def _chance(seed: int, strategy: Strategy, decisions: int) -> bool:
+    """Whether the program has drawn random numbers; it may be so, when nobody can make anything of the answer."""
+    if decisions and not keeps_seed(strategy):
+        return True
+    return random.getstate() != random.Random(seed).getstate()  # noqa: S311 - the seeded one is what it is held against
 
 
 def _plain(value: Any) -> Any:

@@ -16,11 +16,15 @@ from routilux_sim.kernel.errors import InconclusiveError, NondeterminismError
 from routilux_sim.schedule import Schedule
 from routilux_sim.simulation import check_seed, epoch_of
 from routilux_sim.strategy import Strategy, make_strategy
+from routilux_sim.strategy._protocol import keeps_seed, proof_of, tell_outcome
 
 __all__ = ["Failure", "InconclusiveError", "Report", "explore"]
 
 CONFIRMATIONS = 2
 """How many times a failure is replayed before it is reported."""
+
+ONLY_ONE = "schedule of the program, which leaves nothing to choose"
+"""The proof when an execution has come to no decision at all, and to no random number."""
 
 _clock = time.perf_counter
 
@@ -59,6 +63,7 @@ class Report:
         virtual_seconds: Virtual time that went by in them.
         failure: What broke, or None.
         reason: Why the verdict is inconclusive, else None.
+        proof: What has been exhausted, in words that follow "every"; None if nothing has.
         nondeterminism: What differed when a schedule was run again, or None.
         unconfirmed: The failing execution that did not come back when it was, or None.
     """
@@ -72,6 +77,7 @@ class Report:
         virtual_seconds: float,
         failure: Failure | None,
         reason: str | None,
+        proof: str | None = None,
         nondeterminism: NondeterminismError | None = None,
         unconfirmed: Execution | None = None,
     ) -> None:
@@ -81,6 +87,7 @@ class Report:
         self.virtual_seconds = virtual_seconds
         self.failure = failure
         self.reason = reason
+        self.proof = proof
         self.nondeterminism = nondeterminism
         self.unconfirmed = unconfirmed
 
@@ -105,6 +112,8 @@ class Report:
         text = f"{self.verdict}: {self.schedules} schedules in {self.seconds:.2f} s"
         if self.verdict == "passed":
             text += ", none failed"
+        if self.proof is not None:
+            text += f", every {self.proof}"
         if self.failure is not None:
             text += f"\n{self.failure.explanation}"
         if self.reason is not None:
@@ -186,18 +195,21 @@ class _Search:
         self._seconds = seconds
         self._progress = progress
         self._check = check
+        self._keeps_seed = keeps_seed(strategy)
         self._count = 0
         self._virtual_ns = 0
         self._began = 0.0
 
     def run(self) -> Report:
         self._began = _clock()
-        complete = False
+        proof: str | None = None
         while self._count < self._budget and not self._late():
-            seed = self._seed + self._count
-            if not self._strategy.begin(seed):
+            if not self._strategy.begin(self._seed + self._count):
+                proof = proof_of(self._strategy)
                 break
+            seed = self._seed if self._keeps_seed else self._seed + self._count
             execution, moments = self._execute(seed)
+            tell_outcome(self._strategy, execution.outcome)
             self._count += 1
             self._virtual_ns += execution.elapsed_ns
             if self._progress is not None:
@@ -215,11 +227,11 @@ class _Search:
                         reason=f"seed {seed} left nothing to choose, but an earlier schedule did: the program keeps "
                         "state from one schedule to the next; make it build all its state itself",
                     )
-                complete = True
+                proof = ONLY_ONE
                 break
         if not self._count:
             return self._report(inconclusive=True, reason="no schedule ran: the strategy had nothing to explore")
-        return self._report(complete=complete)
+        return self._report(proof=proof)
 
     def _late(self) -> bool:
         return self._seconds is not None and self._count > 0 and _clock() - self._began >= self._seconds
@@ -248,20 +260,19 @@ class _Search:
         failed: bool = False,
         failure: Failure | None = None,
         inconclusive: bool = False,
-        complete: bool = False,
+        proof: str | None = None,
         reason: str | None = None,
         nondeterminism: NondeterminismError | None = None,
         unconfirmed: Execution | None = None,
     ) -> Report:
         return Report(
-            verdict=of_campaign(
-                failed=failed, reproduced=failure is not None, inconclusive=inconclusive, complete=complete
-            ),
+            verdict=of_campaign(failed=failed, reproduced=failure is not None, inconclusive=inconclusive, proof=proof),
             schedules=self._count,
             seconds=_clock() - self._began,
             virtual_seconds=self._virtual_ns / 1e9,
             failure=failure,
             reason=reason,
+            proof=proof,
             nondeterminism=nondeterminism,
             unconfirmed=unconfirmed,
         )

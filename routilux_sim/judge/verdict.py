@@ -33,17 +33,18 @@ def of_execution(error: BaseException | None) -> Verdict:
     return "inconclusive" if kind_of(error) is None else "failed"
 
 
-def of_campaign(*, failed: bool, reproduced: bool, inconclusive: bool, complete: bool) -> Verdict:
+def of_campaign(*, failed: bool, reproduced: bool, inconclusive: bool, proof: str | None) -> Verdict:
     """Judge a campaign.
 
     Args:
         failed: Some execution failed.
         reproduced: That failure came back each time it was replayed.
         inconclusive: Some execution said nothing about the program.
-        complete: No schedule is left out: the space was enumerated to its end, without cutting any execution short.
+        proof: What a search that came to its end has covered, in words: no schedule of that is left out, and no
+            execution was cut short. None for any other search; a budget that was spent is no end.
     """
     if failed:
         return "failed" if reproduced else "inconclusive"
     if inconclusive:
         return "inconclusive"
-    return "exhausted" if complete else "passed"
+    return "passed" if proof is None else "exhausted"

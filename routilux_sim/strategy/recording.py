@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from routilux_sim.strategy._protocol import needs_trace
+
 if TYPE_CHECKING:
     from routilux_sim.kernel.task import Task
     from routilux_sim.strategy._protocol import Strategy
@@ -33,6 +35,7 @@ class RecordingStrategy:
     def __init__(self, inner: Strategy, observer: Observer) -> None:
         self.name = inner.name
         self.begin = inner.begin
+        self.needs_trace = needs_trace(inner)
         self._pick = inner.pick
         self._draw = inner.draw
         self._observer = observer

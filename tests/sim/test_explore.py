@@ -331,9 +331,10 @@ def test_schedules_of_one_seed_are_the_same():
 
 
 def test_one_place_issues_the_verdict():
-    """A failure that came back outranks all else; a doubt outranks a pass; completeness alone gives exhausted."""
+    """A failure that came back outranks all else; a doubt outranks a pass; a proof alone gives exhausted."""
     for failed, reproduced, inconclusive, complete in itertools.product((False, True), repeat=4):
-        verdict = of_campaign(failed=failed, reproduced=reproduced, inconclusive=inconclusive, complete=complete)
+        proof = "schedule" if complete else None
+        verdict = of_campaign(failed=failed, reproduced=reproduced, inconclusive=inconclusive, proof=proof)
         assert (verdict == "failed") == (failed and reproduced)
         if verdict == "exhausted":
             assert complete
