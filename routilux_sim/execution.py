@@ -19,10 +19,11 @@ from routilux_sim.judge.verdict import FailureKind, Verdict, kind_of, of_executi
 from routilux_sim.judge.watch import watch
 from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, Kernel, Limits
 from routilux_sim.kernel.task import Carriers
+from routilux_sim.kernel.trace import Trace
 from routilux_sim.log_lines import render_all
 from routilux_sim.schedule import Schedule
 from routilux_sim.strategy import Outcome, Strategy
-from routilux_sim.strategy._protocol import keeps_seed
+from routilux_sim.strategy._protocol import keeps_seed, needs_trace
 from routilux_sim.world import audit, watchdog
 from routilux_sim.world.install import World
 from routilux_sim.world.runtime import SimRuntime
@@ -205,6 +206,7 @@ class Campaign:
             collector.write if collector is not None else None,
             enabled,
         )
+        trace = kernel.trace = Trace() if needs_trace(strategy) else None
         fairness = self._fairness
         fairness.guard(kernel)
         instruments: tuple[object, ...] = ()
@@ -248,7 +250,7 @@ class Campaign:
             schedule=lambda: Schedule.of(seed, strategy.name, tape, candidates, self._epoch_ns, self._limits.max_steps),
             outcome=Outcome(
                 tape=tape,
-                trace=getattr(kernel, "trace", None),
+                trace=trace,
                 failed=error is not None,
                 only_one=not decisions and not chance,
                 fair=fairness.begun is not None,

@@ -23,6 +23,7 @@ from routilux.abc import LONGEST_WAIT
 from routilux_sim.kernel.errors import LimitReachedError, SimulationError, TaskKilled, TaskStuckError
 from routilux_sim.kernel.tape import Tape
 from routilux_sim.kernel.task import BLOCKED, DONE, READY, Carriers, Task
+from routilux_sim.kernel.trace import NOBODY, TASKS, Trace
 from routilux_sim.strategy import Strategy
 
 __all__ = [
@@ -121,6 +122,7 @@ class Kernel:
         at_limit: Asked with the kernel, when that number is exceeded, whether to go on all the same; it may raise it.
         at_end: Called at the end of the execution, in tasks of their own, once all others have been unwound.
         kept: What the simulated world keeps for this execution, by the id of what it belongs to, which it keeps alive.
+        trace: What tasks do, if anybody wants to know.
     """
 
     def __init__(
@@ -173,6 +175,7 @@ class Kernel:
         self.at_limit: Callable[[Kernel], bool] | None = None
         self.at_end: list[Callable[[], None]] = []
         self.kept: dict[int, Any] = {}
+        self.trace: Trace | None = None
 
     # Tasks
 
@@ -191,6 +194,8 @@ class Kernel:
         task = self._tasks[number] = Task(number, name, body, daemon)
         if not self.ending:
             self.ready.append(task)
+        if self.trace is not None:
+            self._trace_spawn(task)
         if self.log is not None:
             self.log("task.start", {"task": name, "number": number, "daemon": daemon})
         return task
@@ -205,6 +210,8 @@ class Kernel:
 
     def run_task(self, task: Task) -> None:
         """Run a task's body, in the task's own context; called by its carrier."""
+        if self.trace is not None:
+            self.trace.add(task.number, "begin", task, len(self.tape))
         try:
             task.body()
         except TaskKilled:
@@ -224,6 +231,9 @@ class Kernel:
             self.log("task.end", {"task": task.name, "number": task.number})
         if self.ending or self.failure is not None:
             return None
+        if self.trace is not None:
+            self.trace.touch(task.number, "end", task)
+            self.trace.touch(task.number, "end", TASKS)
         for joiner in task.joiners:
             self.wake(joiner)
         task.joiners.clear()
@@ -347,10 +357,12 @@ class Kernel:
         if self.steps > self.max_steps:
             self._exceed("steps")
         ready = self.ready
-        if not ready:
-            return
         me = self.current
         assert me is not None  # noqa: S101 - the driver has no scheduling points
+        if not ready:
+            if self.trace is not None:
+                self.trace.add(me.number, op, obj, len(self.tape))
+            return
         me.op = op
         me.obj = obj
         bound = len(ready) + 1
@@ -369,6 +381,8 @@ class Kernel:
                 _accept(following)
             ready.append(me)
             self._switch(me, following)
+        if self.trace is not None:
+            self.trace.add(me.number, op, obj, len(self.tape))
 
     def give_way(self, op: str) -> None:
         """Let others run first: the current task goes to the end of the line."""
@@ -383,6 +397,8 @@ class Kernel:
             following = self._next(me)
             if following is not me:
                 self._switch(me, following)
+        if self.trace is not None:
+            self.trace.add(me.number, op, None, len(self.tape))
 
     def poll(self, obj: Any) -> None:
         """Note that the current task, with no time left to wait, did not find what it wants of ``obj``.
@@ -429,9 +445,15 @@ class Kernel:
         me.wait += 1
         if deadline is not None:
             heapq.heappush(self._deadlines, (deadline, next(self._order), me, me.wait))
+        if self.trace is not None:
+            self.trace.pending[me.number] = op, obj
         following = self._next(me)
         if following is not me:
             self._switch(me, following)
+        if self.trace is not None:
+            # It may be about something else by now: who is notified waits for the lock from then on.
+            self.trace.add(me.number, me.op, me.obj, len(self.tape))
+            self.trace.pending.pop(me.number, None)
         me.waits_for = None
         if deadline is not None and me.woken:
             self._forget_deadline(me)
@@ -443,6 +465,8 @@ class Kernel:
             task.state = READY
             task.woken = True
             self.ready.append(task)
+            if self.trace is not None:
+                self.trace.touch(self._number(), "wake", task)
 
     def offer(self, tasks: list[Task]) -> int:
         """Make candidates of blocked tasks that could all go on, but only until one of them has: then `retract`.
@@ -482,6 +506,17 @@ class Kernel:
         """Settle that a blocked task has been woken, while something else still keeps it from running."""
         task.woken = True
         task.wait += 1
+        if self.trace is not None:
+            self.trace.touch(self._number(), "wake", task)
+
+    def _number(self) -> int:
+        """Whose doing it is what happens now."""
+        return NOBODY if self.current is None else self.current.number
+
+    def _trace_spawn(self, task: Task) -> None:
+        assert self.trace is not None  # noqa: S101 - the caller has looked
+        for obj in (TASKS, task):
+            self.trace.touch(self._number(), "spawn", obj)
 
     def draw(self, label: str, bound: int) -> int:
         """Choose a number below ``bound`` for something else than who runs next; 0 is the plain choice."""
@@ -563,11 +598,15 @@ class Kernel:
             if at > self._limits.max_ns:
                 return False
             self.now = max(self.now, at)
+            if self.trace is not None:
+                self.trace.touch(NOBODY, "clock", None)
             while deadlines and deadlines[0][0] <= self.now:
                 _, _, due, wait = heapq.heappop(deadlines)
                 if due.wait == wait and due.state is BLOCKED:
                     due.state = READY
                     self.ready.append(due)
+                    if self.trace is not None:
+                        self.trace.touch(due.number, "due", None)
             return True
         return False
 
@@ -672,6 +711,7 @@ class Kernel:
     def end(self) -> None:
         """Unwind every task that is left, from the driver: their ``finally`` blocks run, in the order of the tasks."""
         self.ending = True
+        self.trace = None
         self.ready.clear()
         self.max_steps = self.steps + 1_000_000
         for task in self.tasks:
