@@ -19,7 +19,7 @@ from routilux_sim.judge.verdict import FailureKind, Verdict, kind_of, of_executi
 from routilux_sim.judge.watch import watch
 from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, Kernel, Limits
 from routilux_sim.kernel.task import Carriers
-from routilux_sim.kernel.trace import Trace
+from routilux_sim.kernel.trace import TASKS, Trace
 from routilux_sim.log_lines import render_all
 from routilux_sim.schedule import Schedule
 from routilux_sim.strategy import Outcome, Strategy
@@ -270,6 +270,7 @@ class Campaign:
         self._world.finish_executors()
         while (task := kernel.first_to_join()) is not None:
             join_task(kernel, task, None)
+        kernel.touch("outlast", TASKS)
         runtime.exit()
         # Daemon threads may get another turn before the end, or not.
         kernel.point("exit")

@@ -233,7 +233,7 @@ class Kernel:
             return None
         if self.trace is not None:
             self.trace.touch(task.number, "end", task)
-            self.trace.touch(task.number, "end", TASKS)
+            self.trace.touch(task.number, "shrink", TASKS)
         for joiner in task.joiners:
             self.wake(joiner)
         task.joiners.clear()
@@ -509,14 +509,19 @@ class Kernel:
         if self.trace is not None:
             self.trace.touch(self._number(), "wake", task)
 
+    def touch(self, op: str, obj: Any) -> None:
+        """Note in the trace what the current task does besides the operation of its last scheduling point."""
+        if self.trace is not None:
+            self.trace.touch(self._number(), op, obj)
+
     def _number(self) -> int:
         """Whose doing it is what happens now."""
         return NOBODY if self.current is None else self.current.number
 
     def _trace_spawn(self, task: Task) -> None:
         assert self.trace is not None  # noqa: S101 - the caller has looked
-        for obj in (TASKS, task):
-            self.trace.touch(self._number(), "spawn", obj)
+        self.trace.touch(self._number(), "grow", TASKS)
+        self.trace.touch(self._number(), "spawn", task)
 
     def draw(self, label: str, bound: int) -> int:
         """Choose a number below ``bound`` for something else than who runs next; 0 is the plain choice."""

@@ -20,7 +20,20 @@ NOBODY = 0
 """In the place of a task's number: the clock, or the driver."""
 
 LOOKS = frozenset(
-    {"read", "locked", "is_set", "qsize", "is_alive", "done", "running", "cancelled", "enumerate", "last"}
+    {
+        "cancelled",
+        "done",
+        "enumerate",
+        "is_alive",
+        "is_set",
+        "locked",
+        "outlast",
+        "pass",
+        "poll",
+        "qsize",
+        "read",
+        "running",
+    }
 )
 """Operations that change nothing: their order among each other does not matter."""
 
@@ -46,8 +59,8 @@ class Trace:
     A *step* is what a task does from one scheduling point to its next: it begins with the operation of the first, and
     `touch` adds what else it does on the way. An object of None means that the operation is about no object.
 
-    What the kernel itself adds: ``begin`` and ``end`` with the task, ``spawn`` with the new one; ``wake`` with the task
-    that may go on now; ``clock`` by `NOBODY` when the clock moves, and ``due`` by each task whose time has come then.
+    What the kernel itself adds: ``begin`` and ``end`` with the task, ``spawn`` with the new one, ``grow`` and ``shrink``
+    with `TASKS`; ``wake`` with the task that may go on now; ``clock`` by `NOBODY` when the clock moves, and ``due`` by each task whose time has come then.
 
     Attributes:
         pending: For each task that is suspended: the operation and object that it waits in.

@@ -55,6 +55,7 @@ class _Selector(Waitable):
         """Let the wait that is under way, or the next one, end at once."""
         self._called = True
         if here() is self._kernel:
+            self._kernel.touch("call", self)
             self._wake(self._kernel, 1)
 
     def select(self, timeout: float | None) -> list[object]:
@@ -66,6 +67,7 @@ class _Selector(Waitable):
         if deadline is not None and deadline <= kernel.now:
             self._called = False
             kernel.give_way("poll")
+            kernel.touch("select", self)
             return []
         kernel.point("select", self)
         if not self._called:

@@ -154,6 +154,8 @@ def condition_wait(self: Any, timeout: float | None = None) -> Any:
     kernel.point("wait", side)
     count = mutex._held
     mutex._free(kernel)
+    if kernel.trace is not None:
+        kernel.touch("release", mutex)
     try:
         if timeout is not None and timeout <= 0:
             kernel.give_way("wait")
@@ -162,6 +164,8 @@ def condition_wait(self: Any, timeout: float | None = None) -> Any:
         return side._wait(kernel, "wait", deadline_after(kernel, timeout))
     finally:
         mutex._regain(kernel, count)
+        if kernel.trace is not None:
+            kernel.touch("reacquire", mutex)
 
 
 def condition_wait_for(self: Any, predicate: Any, timeout: float | None = None) -> Any:

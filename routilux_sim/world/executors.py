@@ -60,6 +60,7 @@ class _Box(Waitable):
         self._items.append(item)
         kernel = active()
         if kernel is not None and kernel.number == self.execution:
+            kernel.touch("put", self)
             self._wake(kernel, 1)
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:

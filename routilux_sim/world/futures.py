@@ -175,11 +175,15 @@ class _Signal(Waitable):
         self._flag = True
         kernel = here()
         if kernel is not None:
+            kernel.touch("set", self)
             self._wake(kernel, len(self._waiters))
 
     def clear(self) -> None:
         """Take it back."""
         self._flag = False
+        kernel = here()
+        if kernel is not None:
+            kernel.touch("clear", self)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait; the first time is part of the operation that made it."""
@@ -203,6 +207,10 @@ def acquire_futures(self: Any, futures: Iterable[Any]) -> None:
     kernel = here()
     if kernel is not None:
         kernel.point("wait")
+        if kernel.trace is not None:
+            for future in self.futures:
+                # Waiting is to be in the list of those that it tells.
+                kernel.touch("wait", future._condition)
 
 
 def _waiter_init(kind: Any) -> Callable[..., None]:

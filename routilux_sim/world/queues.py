@@ -42,13 +42,28 @@ class _Sides:
         """The operation's scheduling point; then wait while somebody holds the mutex."""
         kernel.point(op, side)
         self.mutex.stand_clear(kernel)
+        if kernel.trace is not None:
+            self._touch(kernel, op, side)
 
     def wait(self, kernel: Kernel, op: str, side: Side, deadline: int | None) -> bool:
         """Wait on one side; False when the deadline came first."""
         woken = side._wait(kernel, op, deadline)
         # A program's own notify passes the waiter on to the mutex, which this operation does not take.
         self.mutex.stand_clear(kernel)
+        if kernel.trace is not None:
+            self._touch(kernel, op, side)
         return woken
+
+    def _touch(self, kernel: Kernel, op: str, side: Side) -> None:
+        """Note what the operation changes besides."""
+        for other in (self.getters, self.putters, self.done):
+            if other is not side and other in self._reach(op):
+                kernel.touch(op, other)
+
+    def _reach(self, op: str) -> tuple[Side, ...]:
+        if op in {"put", "shutdown"}:
+            return (self.getters, self.putters, self.done)
+        return (self.getters, self.putters) if op == "get" else ()
 
 
 def _sides(kernel: Kernel, queue: Any) -> _Sides:

@@ -13,6 +13,7 @@ from typing import Any
 from routilux_sim.kernel.core import Kernel, here
 from routilux_sim.kernel.errors import TaskKilled
 from routilux_sim.kernel.task import DONE, Task
+from routilux_sim.kernel.trace import TASKS
 from routilux_sim.world.threads import join_task, mark_foreign
 
 __all__ = ["replacements"]
@@ -84,6 +85,7 @@ def count() -> int:
     if kernel is None:
         return _count()
     kernel.point("count")
+    kernel.touch("enumerate", TASKS)
     return sum(not task.is_caller for task in kernel.tasks)
 
 
@@ -112,6 +114,8 @@ class ThreadHandle:
         kernel = here()
         if kernel is not None:
             kernel.point("is_alive", self._task)
+            if self._task is None:
+                kernel.touch("enumerate", TASKS)
         return self._task is not None and self._task.state is DONE
 
     def join(self, timeout: float | None = None) -> None:

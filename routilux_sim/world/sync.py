@@ -49,9 +49,11 @@ class Waitable:
     Attributes:
         label: Kind and ordinal, e.g. ``Lock-2``: the same in every execution of one schedule.
         site: Where it was made: code object and line; None if that was before the simulation.
+        is_exclusive: Whether a task that has it keeps others from being candidates to take it.
     """
 
     kind = "object"
+    is_exclusive = False
     __slots__ = ("__weakref__", "_waiters", "label", "site")
 
     def __init__(self, site: tuple[CodeType, int] | None = None) -> None:
@@ -121,6 +123,7 @@ class Mutex(Waitable, metaclass=Kind):
 
     __slots__ = ("_contenders", "_held", "_offer", "_owner", "_timed")
     real_type_name: str
+    is_exclusive = True
 
     def __init__(self) -> None:
         super().__init__(site_of_caller())
@@ -150,6 +153,8 @@ class Mutex(Waitable, metaclass=Kind):
         while self._held:
             self._wait(kernel, "acquire", None)
         self.forgo(kernel)
+        if kernel.trace is not None:
+            kernel.touch("pass", self)
 
     def forgo(self, kernel: Kernel) -> None:
         """Note that the current task, which could take it, does not want it."""
@@ -180,6 +185,9 @@ class Mutex(Waitable, metaclass=Kind):
             if blocking and timeout < 0 and kernel.ready:
                 self._contenders.append(me)  # type: ignore[arg-type] # here() has seen to it
             kernel.point("acquire", self)
+            if kernel.trace is not None and (not blocking or timeout == 0):
+                # It need not be free for that.
+                kernel.touch("try-acquire", self)
         elif not blocking or timeout == 0:
             kernel.point("try-acquire", self)
         if self._held:
@@ -231,6 +239,8 @@ class Mutex(Waitable, metaclass=Kind):
         kernel.promise(task)
         if self._held:
             task.op, task.obj, task.waits_for = "reacquire", self, self
+            if kernel.trace is not None:
+                kernel.trace.pending[task.number] = "reacquire", self
             self._waiters.append(task)
         else:
             kernel.wake(task)

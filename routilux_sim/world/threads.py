@@ -14,6 +14,7 @@ from typing import Any
 from routilux_sim.kernel.core import Kernel, here
 from routilux_sim.kernel.errors import TaskKilled
 from routilux_sim.kernel.task import DONE, Task
+from routilux_sim.kernel.trace import TASKS
 from routilux_sim.world.sync import deadline_after
 
 __all__ = [
@@ -61,8 +62,11 @@ def join_task(kernel: Kernel, task: Task, timeout: float | None) -> None:
     """Wait until ``task`` has ended, at most ``timeout`` virtual seconds."""
     kernel.point("join", task)
     if task.state is DONE:
+        if timeout is not None and timeout <= 0:
+            kernel.touch("poll", task)
         return
     if timeout is not None and timeout <= 0:
+        kernel.touch("poll", task)
         kernel.poll(task)
         return
     me = kernel.current
@@ -188,6 +192,8 @@ def is_alive(self: threading.Thread) -> bool:
         return _is_alive(self)
     if kernel is not None:
         kernel.point("is_alive", task)
+        if task is None:
+            kernel.touch("enumerate", TASKS)
         # Somebody may have started it meanwhile.
         task = _task_of(self)
     return task is not None and task.state is not DONE
@@ -262,6 +268,7 @@ def enumerate_threads() -> list[threading.Thread]:
     kernel = here()
     if kernel is None:
         return _enumerate()
+    kernel.touch("enumerate", TASKS)
     tasks = [task for task in kernel.tasks if task.thread is not None or not _is_foreign(task)]
     for task in tasks:
         if task.thread is None:
