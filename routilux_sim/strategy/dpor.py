@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from routilux_sim.kernel.core import active
-from routilux_sim.strategy.reversals import Footprint, Reversal, Steps, conflict, footprint
+from routilux_sim.strategy.reversals import Footprint, Reversal, Steps, conflict, steps_of
 
 if TYPE_CHECKING:
     from routilux_sim.kernel.task import Task
@@ -173,25 +173,20 @@ class DporStrategy:
     def _asleep(self, trace: Trace) -> dict[int, Footprint]:
         """The tasks that need not be chosen now; advances the guide by what has been done since the last decision."""
         last = next((node for node in reversed(self._nodes) if node.tasks), None)
-        events = list(trace.since(0 if last is None else last.offset))
-        steps = [task for task, _, _, _, begins in events if begins]
-        for task in steps:
+        steps = steps_of(list(trace.since(0 if last is None else last.offset)))
+        for task, _ in steps:
             if self._guide and self._guide[0] == task:
                 self._guide.pop(0)
         if last is None:
             return {}
         sleep = {**last.sleep, **{task: done for task, done in last.done.items() if task != last.chosen}}
-        if not sleep:
-            return sleep
-        tasks = {event[0] for event in events}
-        if self._spent is None and any(task in sleep for task in steps):
-            self._spent = len(self._nodes) - 1
-        done = [footprint(events, task) for task in tasks]
-        return {
-            task: what
-            for task, what in sleep.items()
-            if task not in tasks and not any(conflict(what, other) for other in done)
-        }
+        for task, done in steps:
+            if not sleep:
+                break
+            if task in sleep and self._spent is None:
+                self._spent = len(self._nodes) - 1
+            sleep = {other: what for other, what in sleep.items() if other != task and not conflict(what, done)}
+        return sleep
 
     def _choose(self, node: _Node) -> int:
         guide = self._guide
@@ -249,9 +244,8 @@ class DporStrategy:
                 end = node.offset + 1
                 while end < len(events) and not events[end][4]:
                     end += 1
-                task = node.chosen
-                done = footprint(events[node.offset : end], task)
-                node.done[task] = node.done.get(task, frozenset()) | done
+                _, done = steps_of(events[node.offset : end])[0]
+                node.done[node.chosen] = node.done.get(node.chosen, frozenset()) | done
 
     def _want(self, reversal: Reversal) -> None:
         node = self._nodes[reversal.decision]

@@ -17,13 +17,13 @@ Where the kernel's world is more than reads and writes, this errs towards too ma
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from routilux_sim.kernel.task import Task
 from routilux_sim.kernel.trace import DEPENDENT, NOBODY, Event, Trace
 
-__all__ = ["Footprint", "Reversal", "Steps", "conflict", "footprint"]
+__all__ = ["Footprint", "Reversal", "Steps", "conflict", "steps_of"]
 
 Footprint = frozenset[tuple[str, Any]]
 """What a step did, so that it can be told from one execution to another: operations, and names of objects."""
@@ -73,15 +73,17 @@ def _only_in_order(first: str, then: str, obj: Any) -> bool:
     return first == "release" and then in TAKES and getattr(obj, "is_exclusive", False)
 
 
-def footprint(events: Iterator[Event] | list[Event], task: int) -> Footprint:
-    """What a task did, of some events."""
-    found = set()
-    for number, op, obj, _, _ in events:
-        if number == task and op not in {"wake", "due"}:
+def steps_of(events: Sequence[Event]) -> list[tuple[int, Footprint]]:
+    """The tasks that took the steps that some events begin with and consist of, and what they did in them."""
+    found: list[tuple[int, set[tuple[str, Any]]]] = []
+    for task, op, obj, _, begins in events:
+        if begins:
+            found.append((task, set()))
+        if found and task == found[-1][0] and op not in {"wake", "due"}:
             about = _object_of(op, obj)
             if about is not None:
-                found.add((op, _name_of(about)))
-    return frozenset(found)
+                found[-1][1].add((op, _name_of(about)))
+    return [(task, frozenset(done)) for task, done in found]
 
 
 def conflict(one: Footprint, other: Footprint) -> bool:
