@@ -106,7 +106,13 @@ def _fifo() -> Strategy:
     return FifoStrategy()
 
 
-STRATEGIES: dict[str, Callable[[], Strategy]] = {"fifo": _fifo, "random": _random}
+def _dpor() -> Strategy:
+    from routilux_sim.strategy.dpor import DporStrategy  # noqa: PLC0415
+
+    return DporStrategy()
+
+
+STRATEGIES: dict[str, Callable[[], Strategy]] = {"dpor": _dpor, "fifo": _fifo, "random": _random}
 """Strategies by name."""
 
 

@@ -1,4 +1,4 @@
-"""Dynamic partial order reduction: one schedule of each class that differs in nothing but the order of independent steps.
+"""Dynamic partial order reduction: one schedule of all that differ only in the order of independent steps.
 
 Executions are enumerated depth first. Each is looked through for pairs of steps that could have come the other way
 round (`routilux_sim.strategy.reversals`), and only for those other choices are tried. *Source sets* keep the choices

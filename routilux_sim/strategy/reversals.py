@@ -270,11 +270,8 @@ class Steps:
 
     def _reversal(self, first: _Step, then: _Step, place: int) -> Reversal:
         """How to have ``then`` before ``first``: by what is not after ``first``."""
-        path: list[_Step] = []
-        start = self._steps.index(first)
-        for step in self._steps[start + 1 : place]:
-            if step.clock.get(first.task, 0) < first.count:
-                path.append(step)
+        later = self._steps[self._steps.index(first) + 1 : place]
+        path = [step for step in later if step.clock.get(first.task, 0) < first.count]
         path.append(then)
         initials: list[int] = []
         seen: dict[int, int] = {}

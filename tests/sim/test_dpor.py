@@ -1,0 +1,207 @@
+"""Partial order reduction: fewer schedules, and nothing missing."""
+
+from __future__ import annotations
+
+import random
+import threading
+from math import factorial
+from random import Random
+
+import pytest
+from small_programs import Cell, EverySchedule, outcomes, programs
+
+from routilux_sim import explore
+from routilux_sim.execution import Campaign
+from routilux_sim.kernel.core import here
+from routilux_sim.strategy.dpor import DporStrategy
+
+MOST = 1_000
+"""Programs with more schedules are left out of the comparison."""
+
+
+def held_against_brute_force(start, count):
+    """Compare as many programs as there are of at most so many schedules; return how many, and both's schedules."""
+    compared = tried = reduced = 0
+    for seed, program, plan in programs(start, count):
+        brute = outcomes(program, EverySchedule(), MOST)
+        if brute is None:
+            continue
+        strategy = DporStrategy()
+        found = outcomes(program, strategy, 3 * MOST)
+        assert found is not None, (seed, plan)
+        assert found[0] == brute[0], (seed, plan)
+        assert strategy.doubt is None, (seed, plan)
+        compared += 1
+        tried += brute[1]
+        reduced += found[1]
+    return compared, tried, reduced
+
+
+def test_the_outcomes_are_those_of_all_schedules():
+    """Programs of locks, conditions, events, queues, timers and shared variables can do the same under reduction."""
+    compared, tried, reduced = held_against_brute_force(0, 30)
+    assert compared >= 20
+    assert reduced * 10 < tried
+
+
+@pytest.mark.long
+def test_the_outcomes_are_those_of_all_schedules_of_thousands_of_programs():
+    """The same for two thousand programs."""
+    compared, tried, reduced = held_against_brute_force(30, 2_500)
+    assert compared >= 2_000
+    assert reduced * 10 < tried
+
+
+def locked_counter(tasks, memory=True):
+    def program():
+        lock = threading.Lock()
+        counter = Cell("Counter.value")
+
+        def add():
+            with lock:
+                if memory:
+                    counter.write(counter.read() + 1)
+                else:
+                    counter.value += 1
+
+        threads = [threading.Thread(target=add) for _ in range(tasks)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert counter.value == tasks
+
+    return program
+
+
+@pytest.mark.parametrize("memory", [False, True])
+@pytest.mark.parametrize("tasks", [2, 3, 4])
+def test_a_locked_counter_has_as_many_schedules_as_orders_of_its_tasks(tasks, memory):
+    """2, 3 and 4 tasks take 2, 6 and 24 schedules, with and without memory points, and then nothing is left."""
+    strategy = DporStrategy()
+    report = explore(locked_counter(tasks, memory), strategy=strategy)
+    assert report.verdict == "exhausted"
+    assert report.schedules == factorial(tasks)
+    assert strategy.redundant == 0
+
+
+def test_test_then_lock_is_not_certified():
+    """The order in which the test comes first and its consequence last is found behind the lock that hides it."""
+
+    def program():
+        lock, flag, last = threading.Lock(), Cell("flag", False), Cell("last")
+
+        def one():
+            if not flag.read():
+                with lock:
+                    last.write("W")
+
+        def two():
+            flag.write(True)
+            with lock:
+                last.write("N")
+
+        threads = [threading.Thread(target=one), threading.Thread(target=two)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return last.value
+
+    found = outcomes(program, DporStrategy(), 100)
+    assert found is not None
+    assert found == ({"W", "N"}, 3)
+
+
+def test_every_value_of_a_draw_is_tried():
+    """A draw is a choice of data: in each order of the tasks each of its values comes up."""
+
+    def program():
+        cell = Cell("cell")
+
+        def one():
+            kernel = here()
+            assert kernel is not None
+            kernel.point("read", cell)
+            value = cell.value + kernel.draw("fault", 3)
+            cell.write(value)
+
+        threads = [threading.Thread(target=one) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return cell.value
+
+    every = outcomes(program, EverySchedule(), 5_000)
+    found = outcomes(program, DporStrategy(), 5_000)
+    assert every is not None
+    assert found is not None
+    assert found[0] == every[0] == set(range(5))
+    assert found[1] < every[1]
+
+
+def test_a_search_that_was_cut_short_proves_nothing():
+    """After fewer schedules than there are, or after a failure, nothing is exhausted."""
+    strategy = DporStrategy()
+    report = explore(locked_counter(3), strategy=strategy, schedules=5)
+    assert (report.verdict, strategy.proof) == ("passed", None)
+
+
+def test_a_program_that_draws_random_numbers_is_not_proved_anything_about():
+    """Its randomness is not enumerated."""
+    generator = Random(0)
+
+    def program():
+        generator.seed(random.random())
+        locked_counter(2)()
+
+    strategy = DporStrategy()
+    report = explore(program, strategy=strategy)
+    assert report.schedules >= 2
+    assert (report.verdict, strategy.proof) == ("passed", None)
+
+
+def test_a_program_that_remembers_earlier_schedules_is_doubted():
+    """Decisions that do not lead to the same choice again end the enumeration, without a proof."""
+    count = [0]
+
+    def program():
+        count[0] += 1
+        locked_counter(2 + count[0] % 2)()
+
+    strategy = DporStrategy()
+    campaign = Campaign(program)
+    with campaign.running():
+        while strategy.begin(0):
+            strategy.end(campaign.execute(strategy, 0).outcome)
+            assert count[0] < 100
+    assert strategy.doubt is not None
+    assert strategy.proof is None
+
+
+def test_restarting_forgets_what_has_been_enumerated():
+    """When a program has got more scheduling points, the enumeration begins anew and is whole again."""
+    strategy = DporStrategy()
+    assert explore(locked_counter(2, memory=False), strategy=strategy).verdict == "exhausted"
+    strategy.restart()
+    report = explore(locked_counter(3), strategy=strategy)
+    assert (report.verdict, report.schedules) == ("exhausted", 6)
+
+
+def test_a_failure_before_which_others_could_have_failed_hides_nothing():
+    """Where each of two daemons fails, going on after the first failure finds the other, and the program's own end."""
+
+    def program():
+        def one(text):
+            raise ArithmeticError(text)
+
+        for text in "ab":
+            threading.Thread(target=one, args=(text,), daemon=True).start()
+
+    brute = outcomes(program, EverySchedule(), 1_000)
+    found = outcomes(program, DporStrategy(), 1_000)
+    assert brute is not None
+    assert found is not None
+    assert found[0] == brute[0]
+    assert len(found[0]) == 3
