@@ -60,8 +60,8 @@ class Trace:
     `touch` adds what else it does on the way. An object of None means that the operation is about no object.
 
     What the kernel itself adds: ``begin`` and ``end`` with the task; ``spawn`` with the new one; ``grow`` and
-    ``shrink`` with `TASKS`; ``wake`` with the task that may go on now; ``clock`` by `NOBODY` when the clock moves, and ``due`` by
-    each task whose time has come then.
+    ``shrink`` with `TASKS`; ``wake`` with the task that may go on now; ``clock`` by `NOBODY` when the clock moves, and
+    ``due`` by each task whose time has come then.
 
     Attributes:
         pending: For each task that is suspended: the operation and object that it waits in.
