@@ -163,7 +163,10 @@ class Campaign:
 
     Attributes:
         program: What it runs.
+        granularity: Between what another task may come, in words.
     """
+
+    granularity = "synchronization operations"
 
     def __init__(self, program: Program, limits: Limits | None = None, epoch_ns: int = DEFAULT_EPOCH_NS) -> None:
         if not callable(program):
@@ -186,7 +189,9 @@ class Campaign:
             finally:
                 self._carriers.close()
 
-    def execute(self, strategy: Strategy, seed: int, *, log: bool = False, enabled: bool = False) -> Execution:
+    def execute(
+        self, strategy: Strategy, seed: int, *, log: bool = False, enabled: bool = False, trace: bool = False
+    ) -> Execution:
         """Run the program once; the strategy has begun already.
 
         Args:
@@ -194,7 +199,9 @@ class Campaign:
             seed: For the program's own randomness.
             log: Write an execution log.
             enabled: Note at each decision which tasks could run.
+            trace: Keep a trace, even if the strategy does not need one.
         """
+        name = strategy.name
         if gc.get_count()[0] > GARBAGE:
             gc.collect()
         collector = LogCollector() if log else None
@@ -206,7 +213,9 @@ class Campaign:
             collector.write if collector is not None else None,
             enabled,
         )
-        trace = kernel.trace = Trace() if needs_trace(strategy) else None
+        if trace or needs_trace(strategy):
+            kernel.trace = Trace()
+        kept = kernel.trace
         fairness = self._fairness
         fairness.guard(kernel)
         instruments: tuple[object, ...] = ()
@@ -247,10 +256,10 @@ class Campaign:
             elapsed_ns=elapsed,
             steps=kernel.steps,
             log=collector.lines if collector is not None else [],
-            schedule=lambda: Schedule.of(seed, strategy.name, tape, candidates, self._epoch_ns, self._limits.max_steps),
+            schedule=lambda: Schedule.of(seed, name, tape, candidates, self._epoch_ns, self._limits.max_steps),
             outcome=Outcome(
                 tape=tape,
-                trace=trace,
+                trace=kept,
                 failed=error is not None,
                 only_one=not decisions and not chance,
                 fair=fairness.begun is not None,

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from routilux_sim.determinism.check import check_again, execute_recorded
-from routilux_sim.determinism.moments import Moment
+from routilux_sim.coverage import Coverage
+from routilux_sim.determinism.check import check_again
 from routilux_sim.execution import Campaign, Execution, Program
 from routilux_sim.explanation import explain
-from routilux_sim.judge.verdict import FailureKind, Verdict, of_campaign
+from routilux_sim.judge.verdict import FailureKind, Verdict, of_campaign, words_of_proof
 from routilux_sim.kernel.core import HANG_SECONDS, Limits
 from routilux_sim.kernel.errors import InconclusiveError, NondeterminismError
+from routilux_sim.replays import rerun
 from routilux_sim.schedule import Schedule
+from routilux_sim.search import Row, Search
 from routilux_sim.simulation import check_seed, epoch_of
 from routilux_sim.strategy import Strategy, make_strategy
-from routilux_sim.strategy._protocol import keeps_seed, proof_of, tell_outcome
+from routilux_sim.workers import check_can_share, check_workers, shared_rows
 
 __all__ = ["Failure", "InconclusiveError", "Report", "explore"]
 
 CONFIRMATIONS = 2
 """How many times a failure is replayed before it is reported."""
-
-ONLY_ONE = "schedule of the program, which leaves nothing to choose"
-"""The proof when an execution has come to no decision at all, and to no random number."""
 
 _clock = time.perf_counter
 
@@ -63,7 +62,9 @@ class Report:
         virtual_seconds: Virtual time that went by in them.
         failure: What broke, or None.
         reason: Why the verdict is inconclusive, else None.
-        proof: What has been exhausted, in words that follow "every"; None if nothing has.
+        proof: What has been exhausted, in words; None if nothing has.
+        coverage: How much of the program's schedule space was seen.
+        strategies: How many schedules each strategy has made.
         nondeterminism: What differed when a schedule was run again, or None.
         unconfirmed: The failing execution that did not come back when it was, or None.
     """
@@ -78,6 +79,8 @@ class Report:
         failure: Failure | None,
         reason: str | None,
         proof: str | None = None,
+        coverage: Coverage | None = None,
+        strategies: dict[str, int] | None = None,
         nondeterminism: NondeterminismError | None = None,
         unconfirmed: Execution | None = None,
     ) -> None:
@@ -88,6 +91,8 @@ class Report:
         self.failure = failure
         self.reason = reason
         self.proof = proof
+        self.coverage = Coverage() if coverage is None else coverage
+        self.strategies = {} if strategies is None else strategies
         self.nondeterminism = nondeterminism
         self.unconfirmed = unconfirmed
 
@@ -113,7 +118,9 @@ class Report:
         if self.verdict == "passed":
             text += ", none failed"
         if self.proof is not None:
-            text += f", every {self.proof}"
+            text += f": {self.proof}"
+        if self.coverage.schedules:
+            text += f"\n{self.coverage.describe(self.schedules)}"
         if self.failure is not None:
             text += f"\n{self.failure.explanation}"
         if self.reason is not None:
@@ -137,6 +144,7 @@ def explore(
     progress: Callable[[int], object] | None = None,
     hang_seconds: float | None = HANG_SECONDS,
     check_determinism: bool = False,
+    workers: int = 1,
 ) -> Report:
     """Run ``program`` under many schedules; stop at the first failure, or when a budget is spent.
 
@@ -147,7 +155,9 @@ def explore(
         schedules: How many to run at most.
         seconds: Real seconds after which no other is begun.
         seed: The n-th schedule (from 0) runs under ``seed + n``.
-        strategy: What makes the decisions: ``"random"``, ``"fifo"`` or a `Strategy`.
+        strategy: What makes the decisions: ``"random"``, ``"pct"``, ``"pct:3"`` (with a depth), ``"pos"``, ``"surw"``,
+            ``"mutation"``, ``"dfs"``, ``"dfs:2"`` (with the most preemptions), ``"fifo"``, ``"portfolio"`` (several of
+            them) or a `Strategy`.
         max_steps: As for `simulate`, for each execution; so are ``max_seconds`` and ``epoch``.
         max_seconds: Virtual seconds.
         epoch: Seconds since 1970.
@@ -155,17 +165,34 @@ def explore(
         hang_seconds: As for `simulate`, for each execution.
         check_determinism: Run every schedule a second time, and stop when the program does not do the same: the verdict
             is ``inconclusive`` then, and ``nondeterminism`` says where and why.
+        workers: How many processes, forked from this one, run the schedules. What comes of it does not depend on that,
+            if the schedules share nothing and ``seconds`` are not what ends it.
 
     Raises:
-        ValueError, TypeError: An unknown strategy, or a budget that is not a number above 0.
-        RuntimeError: Called inside a simulation, or while another thread simulates.
+        ValueError, TypeError: An unknown strategy, a budget that is not a number above 0, or workers for a strategy
+            whose schedules come out of each other.
+        RuntimeError: Called inside a simulation, or while another thread simulates; or workers where there is no
+            ``fork``, or where threads run, which would not be there in the workers.
     """
     _check_budget(schedules, seconds)
+    check_workers(workers)
     chosen = make_strategy(strategy)
     campaign = Campaign(program, Limits(max_steps, max_seconds, hang_seconds), epoch_of(epoch))
-    search = _Search(campaign, chosen, check_seed(seed), schedules, seconds, progress, check_determinism)
-    with campaign.running():
-        return search.run()
+    began = _clock()
+    search = Search(
+        campaign,
+        chosen,
+        check_seed(seed),
+        schedules,
+        lambda: seconds is not None and _clock() - began >= seconds,
+        check_determinism,
+    )
+    if workers == 1:
+        with campaign.running():
+            return _Exploration(campaign, search, progress, check_determinism).run(search.rows())
+    check_can_share(chosen, workers, check_determinism)
+    with shared_rows(campaign, search, workers) as rows, campaign.running():
+        return _Exploration(campaign, search, progress, check_determinism).run(rows)
 
 
 def _check_budget(schedules: Any, seconds: Any) -> None:
@@ -175,76 +202,68 @@ def _check_budget(schedules: Any, seconds: Any) -> None:
         raise ValueError(f"seconds must be a number above 0 or None, not {seconds!r}")
 
 
-class _Search:
+class _Exploration:
     """One exploration under way."""
 
     def __init__(
-        self,
-        campaign: Campaign,
-        strategy: Strategy,
-        seed: int,
-        schedules: int,
-        seconds: float | None,
-        progress: Callable[[int], object] | None,
-        check: bool,
+        self, campaign: Campaign, search: Search, progress: Callable[[int], object] | None, check: bool
     ) -> None:
         self._campaign = campaign
-        self._strategy = strategy
-        self._seed = seed
-        self._budget = schedules
-        self._seconds = seconds
+        self._search = search
         self._progress = progress
         self._check = check
-        self._keeps_seed = keeps_seed(strategy)
         self._count = 0
+        self._counts: dict[str, int] = {}
+        self._coverage = Coverage()
         self._virtual_ns = 0
-        self._began = 0.0
-
-    def run(self) -> Report:
         self._began = _clock()
-        proof: str | None = None
-        while self._count < self._budget and not self._late():
-            if not self._strategy.begin(self._seed + self._count):
-                proof = proof_of(self._strategy)
-                break
-            seed = self._seed if self._keeps_seed else self._seed + self._count
-            execution, moments = self._execute(seed)
-            tell_outcome(self._strategy, execution.outcome)
+
+    def run(self, rows: Iterable[Row]) -> Report:
+        """Judge the schedules as they come."""
+        for row in rows:
             self._count += 1
-            self._virtual_ns += execution.elapsed_ns
+            self._counts[row.strategy] = self._counts.get(row.strategy, 0) + 1
+            self._virtual_ns += row.elapsed_ns
+            if row.footprint is not None:
+                self._coverage.add(row.footprint)
             if self._progress is not None:
                 self._progress(self._count)
-            if execution.error is not None:
-                return self._broken(execution, moments)
-            if self._check:
-                _, found = check_again(self._campaign, execution, moments)
+            if row.error is not None:
+                return self._broken(row)
+            if self._check and row.execution is not None:
+                _, found = check_again(self._campaign, row.execution, row.moments)
                 if found is not None:
                     return self._report(inconclusive=True, reason=str(found), nondeterminism=found)
-            if execution.is_only_one:
-                if self._count > 1:
-                    return self._report(
-                        inconclusive=True,
-                        reason=f"seed {seed} left nothing to choose, but an earlier schedule did: the program keeps "
-                        "state from one schedule to the next; make it build all its state itself",
-                    )
-                proof = ONLY_ONE
-                break
+            if row.only_one:
+                return self._only_one(row)
+        if self._search.doubt is not None:
+            return self._report(inconclusive=True, reason=self._search.doubt)
         if not self._count:
             return self._report(inconclusive=True, reason="no schedule ran: the strategy had nothing to explore")
-        return self._report(proof=proof)
+        return self._report(proof=self._search.proof)
 
-    def _late(self) -> bool:
-        return self._seconds is not None and self._count > 0 and _clock() - self._began >= self._seconds
+    def _only_one(self, row: Row) -> Report:
+        if self._count == 1:
+            return self._report(proof="")
+        return self._report(
+            inconclusive=True,
+            reason=f"seed {row.seed} left nothing to choose, but an earlier schedule did: the program keeps "
+            "state from one schedule to the next; make it build all its state itself",
+        )
 
-    def _execute(self, seed: int) -> tuple[Execution, list[Moment] | None]:
-        if self._check:
-            return execute_recorded(self._campaign, self._strategy, seed)
-        return self._campaign.execute(self._strategy, seed), None
-
-    def _broken(self, execution: Execution, moments: list[Moment] | None) -> Report:
+    def _broken(self, row: Row) -> Report:
+        execution = row.execution
+        if execution is None:
+            # It ran in another process.
+            execution = rerun(self._campaign, row.schedule, log=False)
+            if execution.error is None:
+                return self._report(
+                    failed=True,
+                    reason=f"seed {row.seed} failed in a worker process with {row.error}, which did not come back",
+                )
         if execution.kind is None:
             return self._report(inconclusive=True, reason=f"seed {execution.seed}: {execution.error}")
-        again, found = check_again(self._campaign, execution, moments, times=CONFIRMATIONS)
+        again, found = check_again(self._campaign, execution, row.moments, times=CONFIRMATIONS)
         if found is None:
             return self._report(failed=True, failure=Failure(again, execution.kind))
         return self._report(
@@ -265,14 +284,17 @@ class _Search:
         nondeterminism: NondeterminismError | None = None,
         unconfirmed: Execution | None = None,
     ) -> Report:
+        verdict = of_campaign(failed=failed, reproduced=failure is not None, inconclusive=inconclusive, proof=proof)
         return Report(
-            verdict=of_campaign(failed=failed, reproduced=failure is not None, inconclusive=inconclusive, proof=proof),
+            verdict=verdict,
             schedules=self._count,
             seconds=_clock() - self._began,
             virtual_seconds=self._virtual_ns / 1e9,
             failure=failure,
             reason=reason,
-            proof=proof,
+            proof=None if proof is None else words_of_proof(proof, self._campaign.granularity),
+            coverage=self._coverage,
+            strategies=self._counts,
             nondeterminism=nondeterminism,
             unconfirmed=unconfirmed,
         )

@@ -145,11 +145,13 @@ def _is_number(value: Any) -> bool:
 
 def _check_strategy(item: pytest.Item, name: str) -> None:
     try:
-        from routilux_sim.strategy import STRATEGIES  # noqa: PLC0415 - not before a marked test is there
+        from routilux_sim.strategy import check_name  # noqa: PLC0415 - not before a marked test is there
     except ModuleNotFoundError:
         return  # running the test says what to install
-    if name not in STRATEGIES:
-        raise pytest.UsageError(f"{item.nodeid}: unknown strategy {name!r}; there are: {', '.join(sorted(STRATEGIES))}")
+    try:
+        check_name(name)
+    except ValueError as error:
+        raise pytest.UsageError(f"{item.nodeid}: {error}") from error
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -19,7 +19,7 @@ from routilux.exceptions import UnknownNameError
 from routilux.flow import ENTRY_SLOT
 from routilux.loading import LoadError, load_flow_factory
 from routilux_sim.kernel.errors import SimulationError
-from routilux_sim.strategy import STRATEGIES
+from routilux_sim.strategy import check_name
 
 __all__ = ["Delivery", "Expectation", "Range", "Scenario", "ScenarioError", "load_scenario"]
 
@@ -123,7 +123,7 @@ def load_scenario(path: str | os.PathLike[str]) -> Scenario:
         params=run.mapping("params"),
         execution_strategy=run.choice("execution_strategy", FLOW_STRATEGIES, None),
         timeout=run.number("timeout", None),
-        strategy=run.choice("strategy", STRATEGIES, "random") or "random",
+        strategy=run.strategy("strategy"),
         seed=run.whole("seed", 0, least=0) or 0,
         schedules=run.whole("schedules", 1, least=1) or 1,
         expect=_expectation(expect),
@@ -246,6 +246,14 @@ class _Table:
         value: str | None = self._take(key, default, str, "a string")
         if value is not None and value not in allowed:
             raise self._wrong(key, "one of " + ", ".join(repr(item) for item in sorted(allowed)))
+        return value
+
+    def strategy(self, key: str) -> str:
+        value = self.string(key, "random")
+        try:
+            check_name(value)
+        except ValueError as error:
+            self.complain(key, str(error))
         return value
 
     def number(self, key: str, default: float | None) -> float | None:

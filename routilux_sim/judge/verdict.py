@@ -11,7 +11,7 @@ from typing import Literal
 
 from routilux_sim.kernel.errors import DeadlockError, LivelockError, SimulationError
 
-__all__ = ["FailureKind", "Verdict", "kind_of", "of_campaign", "of_execution"]
+__all__ = ["FailureKind", "Verdict", "kind_of", "of_campaign", "of_execution", "words_of_proof"]
 
 Verdict = Literal["failed", "exhausted", "passed", "inconclusive"]
 FailureKind = Literal["exception", "deadlock", "livelock", "race", "invariant"]
@@ -40,11 +40,21 @@ def of_campaign(*, failed: bool, reproduced: bool, inconclusive: bool, proof: st
         failed: Some execution failed.
         reproduced: That failure came back each time it was replayed.
         inconclusive: Some execution said nothing about the program.
-        proof: What a search that came to its end has covered, in words: no schedule of that is left out, and no
-            execution was cut short. None for any other search; a budget that was spent is no end.
+        proof: Within which bound a search that came to its end has left no schedule out, nor cut one short; "" if there
+            is no bound. None for any other search: a budget that was spent is no end.
     """
     if failed:
         return "failed" if reproduced else "inconclusive"
     if inconclusive:
         return "inconclusive"
     return "passed" if proof is None else "exhausted"
+
+
+def words_of_proof(bound: str, granularity: str) -> str:
+    """Say what ``exhausted`` covers.
+
+    Args:
+        bound: In words: "with at most 2 preemptions"; "" if there is none.
+        granularity: Between what another task may come: "synchronization operations".
+    """
+    return " ".join(part for part in ("every interleaving of", granularity, bound) if part)

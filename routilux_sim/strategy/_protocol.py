@@ -1,34 +1,27 @@
-"""What the kernel asks of a strategy, and how strategies are found by name."""
+"""What the kernel and a campaign ask of a strategy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
-
-from routilux.exceptions import UnknownNameError
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from routilux_sim.footprint import Footprint
     from routilux_sim.kernel.tape import Tape
     from routilux_sim.kernel.task import Task
+    from routilux_sim.kernel.trace import Trace
 
-__all__ = [
-    "STRATEGIES",
-    "Outcome",
-    "Strategy",
-    "keeps_seed",
-    "make_strategy",
-    "needs_trace",
-    "proof_of",
-    "tell_outcome",
-]
+__all__ = ["Outcome", "Strategy", "doubt_of", "is_divisible", "keeps_seed", "needs_trace", "proof_of"]
 
 
-class Outcome(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Outcome:
     """What a strategy is told of an execution that it has steered.
 
     Attributes:
         tape: The decisions made in the program proper, without those of its unwinding.
-        trace: The operations done, a `routilux_sim.kernel.trace.Trace`; None if nobody asked for it.
+        trace: The operations done; None if nobody asked for it.
         failed: Something went wrong, or the execution was cut short.
         only_one: Nothing was left to choose, and chance had no say.
         fair: From some step on, a fair scheduler chose and not the strategy: the end of the tape is not its own.
@@ -36,11 +29,27 @@ class Outcome(NamedTuple):
     """
 
     tape: Tape
-    trace: Any
+    trace: Trace | None
     failed: bool
     only_one: bool
     fair: bool
     chance: bool
+    _footprint: Footprint | None = None
+
+    @property
+    def footprint(self) -> Footprint:
+        """What tells the trace from others.
+
+        Raises:
+            ValueError: There is no trace.
+        """
+        if self._footprint is None:
+            if self.trace is None:
+                raise ValueError("an execution without a trace has no footprint; let needs_trace be True")
+            from routilux_sim.footprint import footprint_of  # noqa: PLC0415 - it needs the kernel, which needs this
+
+            self._footprint = footprint_of(self.trace)
+        return self._footprint
 
 
 class Strategy(Protocol):
@@ -50,9 +59,18 @@ class Strategy(Protocol):
 
     - ``needs_trace: bool = False``: each execution is to have a trace.
     - ``keeps_seed: bool = False``: the program's own randomness is the same in each execution, and not by the seed.
-    - ``end(outcome: Outcome) -> None``: called after each execution.
-    - ``proof: str | None = None``: once `begin` has returned False because every schedule has run, what that covers, in
-      words that follow "every": "interleaving of synchronization operations with at most 2 preemptions".
+    - ``prepare(seed: int, schedules: int) -> None``: called before the first execution of a campaign with its seed and
+      the number of schedules that it may have.
+    - ``end(outcome: Outcome) -> Any``: called after each execution; returns what is to be learned from it, which can be
+      pickled; None: nothing.
+    - ``learn(notes: list) -> None``: called with what `end` has returned, in the order of the schedules, after a round
+      of them. Only this may change what later schedules are like, if the strategy is divisible.
+    - ``divisible: bool = False``: a schedule depends on its seed and what has been learned, and on nothing else; so
+      processes may share the schedules of a round.
+    - ``proof: str | None = None``: once `begin` has returned False because every schedule has run, within which bound
+      that is, in words that follow "every interleaving": "with at most 2 preemptions", or "" if there is no bound.
+    - ``doubt: str | None = None``: what showed that the program cannot be explored.
+    - ``restart() -> None``: the program has more scheduling points than before; what has been enumerated is void.
     """
 
     name: str
@@ -81,53 +99,18 @@ def keeps_seed(strategy: Strategy) -> bool:
     return bool(getattr(strategy, "keeps_seed", False))
 
 
-def tell_outcome(strategy: Strategy, outcome: Outcome) -> None:
-    """Tell a strategy of an execution, if it wants to know."""
-    end = getattr(strategy, "end", None)
-    if end is not None:
-        end(outcome)
+def is_divisible(strategy: Strategy) -> bool:
+    """Whether processes may share the schedules of a round."""
+    return bool(getattr(strategy, "divisible", False))
 
 
 def proof_of(strategy: Strategy) -> str | None:
-    """What a strategy that has nothing more to explore has covered, in words; None when it has not covered it all."""
+    """Within which bound a strategy that has nothing more to explore has covered it all; None: it has not."""
     proof: str | None = getattr(strategy, "proof", None)
     return proof
 
 
-def _random() -> Strategy:
-    from routilux_sim.strategy.random import RandomStrategy  # noqa: PLC0415 - strategies load when asked for
-
-    return RandomStrategy()
-
-
-def _fifo() -> Strategy:
-    from routilux_sim.strategy.fifo import FifoStrategy  # noqa: PLC0415
-
-    return FifoStrategy()
-
-
-def _dpor() -> Strategy:
-    from routilux_sim.strategy.dpor import DporStrategy  # noqa: PLC0415
-
-    return DporStrategy()
-
-
-STRATEGIES: dict[str, Callable[[], Strategy]] = {"dpor": _dpor, "fifo": _fifo, "random": _random}
-"""Strategies by name."""
-
-
-def make_strategy(strategy: str | Strategy) -> Strategy:
-    """Return the strategy of that name, or the one given.
-
-    Raises:
-        ValueError: An unknown name.
-        TypeError: Something that is neither a name nor a strategy.
-    """
-    if isinstance(strategy, str):
-        factory = STRATEGIES.get(strategy)
-        if factory is None:
-            raise UnknownNameError("strategy", strategy, STRATEGIES)
-        return factory()
-    if callable(getattr(strategy, "pick", None)):
-        return strategy
-    raise TypeError(f"strategy must be one of {', '.join(sorted(STRATEGIES))} or a Strategy, not {strategy!r}")
+def doubt_of(strategy: Strategy) -> str | None:
+    """What showed a strategy that the program cannot be explored, if something did."""
+    doubt: str | None = getattr(strategy, "doubt", None)
+    return doubt

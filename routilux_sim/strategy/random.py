@@ -16,6 +16,7 @@ class RandomStrategy:
     """Draws each choice from a generator of its own, seeded for each execution."""
 
     name = "random"
+    divisible = True
 
     def __init__(self) -> None:
         self._generator = Random(0)  # noqa: S311 - a seeded generator is the point

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from routilux_sim.strategy._protocol import needs_trace
+from routilux_sim.strategy._protocol import keeps_seed, needs_trace
 
 if TYPE_CHECKING:
     from routilux_sim.kernel.task import Task
@@ -36,6 +36,7 @@ class RecordingStrategy:
         self.name = inner.name
         self.begin = inner.begin
         self.needs_trace = needs_trace(inner)
+        self.keeps_seed = keeps_seed(inner)
         self._pick = inner.pick
         self._draw = inner.draw
         self._observer = observer

@@ -1,0 +1,75 @@
+"""What an execution was like, as far as schedules matter: a few numbers to tell it from others by.
+
+Two executions are of one happens-before class when they differ only in the order of operations whose order does not
+matter: each task does the same, and on each object the operations that depend on each other come in the same order. An
+ordered conflicting pair is two such operations of different tasks, one right after the other: so few exist that seeing
+no new ones for a long time says something.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from routilux_sim.kernel.core import label_of
+from routilux_sim.kernel.trace import LOOKS, TASKS
+
+if TYPE_CHECKING:
+    from routilux_sim.kernel.trace import Trace
+
+__all__ = ["Footprint", "footprint_of"]
+
+UNSAID = frozenset({"wake", "due", "clock"})
+"""Events that follow from others: whether a lock's next owner had to wait for it does not matter."""
+
+LOOKS_KEPT = 8
+"""So many looks at an object since it was changed are paired with the next change."""
+
+
+class Footprint(NamedTuple):
+    """What an execution was like.
+
+    Attributes:
+        kind: A number for its happens-before class.
+        pairs: A number for each of its ordered conflicting pairs, in the order in which they came.
+    """
+
+    kind: int
+    pairs: tuple[int, ...]
+
+
+def footprint_of(trace: Trace) -> Footprint:
+    """Reduce a trace to what tells it from others; the same within a process and those forked from it."""
+    # A number for all that has happened before a task's next operation, or before an object's.
+    tasks: dict[int, int] = {}
+    written: dict[int, int] = {}
+    # Since that: looks at the object, in any order; and who did what to it last.
+    looks: dict[int, int] = {}
+    last: dict[int, list[tuple[int, str]]] = {}
+    labels: dict[int, str] = {}
+    pairs: dict[int, None] = {}
+    for task, op, obj, _, _ in trace:
+        if op in UNSAID or obj is TASKS:
+            continue
+        before = tasks.get(task, task)
+        if obj is None:
+            tasks[task] = hash((before, op))
+            continue
+        key = id(obj)
+        if op in LOOKS:
+            tasks[task] = done = hash((before, op, written.get(key, 0)))
+            looks[key] = looks.get(key, 0) + done
+        else:
+            written[key] = tasks[task] = hash((before, op, written.get(key, 0), looks.pop(key, 0)))
+        earlier = last.get(key)
+        if earlier is None:
+            last[key] = [(task, op)]
+            labels[key] = label_of(obj)
+            continue
+        for other, what in earlier:
+            if other != task and not (op in LOOKS and what in LOOKS):
+                pairs[hash((labels[key], other, what, task, op))] = None
+        if op in LOOKS and len(earlier) < LOOKS_KEPT:
+            earlier.append((task, op))
+        else:
+            last[key] = [(task, op)]
+    return Footprint(hash(tuple(sorted(tasks.items()))), tuple(pairs))

@@ -1,0 +1,160 @@
+"""The schedules of an exploration, one after the other: what runs under what, and what strategies learn from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from routilux_sim.determinism.check import execute_recorded
+from routilux_sim.determinism.moments import Moment
+from routilux_sim.execution import Campaign, Execution
+from routilux_sim.footprint import Footprint
+from routilux_sim.strategy import Strategy
+from routilux_sim.strategy._protocol import doubt_of, is_divisible, keeps_seed, proof_of
+
+__all__ = ["Row", "Search", "round_after"]
+
+SHORTEST_ROUND = 16
+LONGEST_ROUND = 1024
+
+SAMPLED_FROM = 256
+SAMPLED = 8
+"""After so many schedules, one in so many is looked at for coverage, if the strategy needs no trace: it costs a third
+of an execution that does little."""
+
+
+def round_after(begun: int) -> int:
+    """How many schedules the round has that begins after so many.
+
+    Strategies learn after each round: often in the beginning, when everything is new; later seldom, since processes
+    that share a round wait for each other at its end.
+    """
+    return min(max(begun // 2, SHORTEST_ROUND), LONGEST_ROUND)
+
+
+class Row(NamedTuple):
+    """What came of one schedule.
+
+    Attributes:
+        number: Which one, from 0.
+        seed: What the program ran under.
+        strategy: The name of the strategy that made it.
+        elapsed_ns: Virtual nanoseconds.
+        footprint: What it was like; None if that was not looked at.
+        note: What the strategy learns from it.
+        only_one: Nothing was left to choose.
+        error: What ended it, in words, if it did not end by itself.
+        execution: All of it, in the process where it ran.
+        moments: What it looked like at each decision, if that was noted.
+        schedule: If it did not end by itself, to run it again elsewhere.
+    """
+
+    number: int
+    seed: int
+    strategy: str
+    elapsed_ns: int
+    footprint: Footprint | None
+    note: Any
+    only_one: bool
+    error: str | None
+    execution: Execution | None = None
+    moments: Sequence[Moment] | None = None
+    schedule: Any = None
+
+
+class Search:
+    """Runs the schedules of a campaign.
+
+    Args:
+        campaign: Runs them.
+        strategy: Makes their decisions.
+        seed: The campaign's; the n-th schedule's is so much more.
+        schedules: How many to run at most.
+        late: Tells whether the time is up.
+        check: Whether to note what each looks like at each decision.
+
+    Attributes:
+        strategy: That one.
+        proof: Within which bound everything has run, if the strategy has come to its end and says so.
+        doubt: What showed it that the program cannot be explored.
+        is_late: Tells whether the time is up.
+    """
+
+    def __init__(
+        self,
+        campaign: Campaign,
+        strategy: Strategy,
+        seed: int,
+        schedules: int,
+        late: Callable[[], bool],
+        check: bool,
+    ) -> None:
+        self.strategy = strategy
+        self.proof: str | None = None
+        self.doubt: str | None = None
+        self._campaign = campaign
+        self._seed = seed
+        self._budget = schedules
+        self.is_late = late
+        self._check = check
+        self._end = getattr(strategy, "end", None)
+        prepare = getattr(strategy, "prepare", None)
+        if prepare is not None:
+            prepare(seed, schedules)
+
+    def rounds(self) -> Iterator[range]:
+        """The numbers of the schedules of each round."""
+        begun = 0
+        while begun < self._budget:
+            end = min(begun + round_after(begun), self._budget)
+            yield range(begun, end)
+            begun = end
+
+    def rows(self) -> Iterator[Row]:
+        """Run one schedule after the other."""
+        for numbers in self.rounds():
+            notes = []
+            for number in numbers:
+                row = None if number and self.is_late() else self.run(number)
+                if row is None:
+                    return
+                notes.append(row.note)
+                yield row
+            self.learn(notes)
+        if not is_divisible(self.strategy) and not self.strategy.begin(self._seed + self._budget):
+            # The budget was just enough.
+            self.proof = proof_of(self.strategy)
+
+    def run(self, number: int) -> Row | None:
+        """Run a schedule; None when there is nothing more to explore."""
+        strategy = self.strategy
+        if not strategy.begin(self._seed + number):
+            self.proof, self.doubt = proof_of(strategy), doubt_of(strategy)
+            return None
+        name = strategy.name
+        seed = self._seed if keeps_seed(strategy) else self._seed + number
+        looked_at = number < SAMPLED_FROM or number % SAMPLED == 0
+        moments = None
+        if self._check:
+            execution, moments = execute_recorded(self._campaign, strategy, seed, trace=looked_at)
+        else:
+            execution = self._campaign.execute(strategy, seed, trace=looked_at)
+        outcome = execution.outcome
+        note = None if self._end is None else self._end(outcome)
+        footprint = None if outcome.trace is None else outcome.footprint
+        outcome.trace = None
+        error = None if execution.error is None else f"{type(execution.error).__name__}: {execution.error}"
+        return Row(
+            number, seed, name, execution.elapsed_ns, footprint, note, outcome.only_one, error, execution, moments
+        )
+
+    def is_sequential(self, number: int) -> bool:
+        """Whether a schedule comes out of one before it, and is to run in that one's process."""
+        ask = getattr(self.strategy, "is_sequential", None)
+        return ask is not None and bool(ask(self._seed + number))
+
+    def learn(self, notes: Sequence[Any]) -> None:
+        """Tell the strategy what there is to learn from a round."""
+        learn = getattr(self.strategy, "learn", None)
+        if learn is not None:
+            learn([note for note in notes if note is not None])
