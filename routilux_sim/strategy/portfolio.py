@@ -22,7 +22,7 @@ from routilux_sim.strategy._protocol import Outcome, Strategy, doubt_of, keeps_s
 if TYPE_CHECKING:
     from routilux_sim.kernel.task import Task
 
-__all__ = ["PortfolioStrategy"]
+__all__ = ["SHARES", "Note", "PortfolioStrategy"]
 
 SHARES = {"random": 2.0, "pct": 3.0, "pos": 2.0, "surw": 1.5, "mutation": 4.0, "dfs": 1.5, "dpor": 1.5}
 """Whose schedules how many are, in proportion; those that are not installed have none."""
@@ -40,7 +40,7 @@ GOLDEN = 0.6180339887498949
 """Multiples of it, modulo 1, are spread evenly, however many one takes."""
 
 
-class _Note(NamedTuple):
+class Note(NamedTuple):
     """What is learned from an execution.
 
     Attributes:
@@ -128,7 +128,7 @@ class PortfolioStrategy:
         self.pick, self.draw = strategy.pick, strategy.draw
         return True
 
-    def end(self, outcome: Outcome) -> _Note:
+    def end(self, outcome: Outcome) -> Note:
         """Tell the member."""
         end = getattr(self._current, "end", None)
         inner = None if end is None else end(outcome)
@@ -138,7 +138,7 @@ class PortfolioStrategy:
             if restart is not None:
                 restart()
         kind, pairs = outcome.footprint
-        return _Note(
+        return Note(
             self._member,
             inner,
             kind,
@@ -146,7 +146,7 @@ class PortfolioStrategy:
             self._member in self._over,
         )
 
-    def learn(self, notes: Sequence[_Note]) -> None:
+    def learn(self, notes: Sequence[Note]) -> None:
         """Let the members learn, and share anew."""
         by_member: dict[str, list[Any]] = {}
         for name in self._members:

@@ -1,0 +1,105 @@
+"""The portfolio shares schedules by what its members find, and the same for one seed, however they are run."""
+
+from routilux_sim import explore, simulate
+from routilux_sim.execution import Campaign
+from routilux_sim.search import Search
+from routilux_sim.strategy.fifo import FifoStrategy
+from routilux_sim.strategy.portfolio import SHARES, Note, PortfolioStrategy
+from tests.strategy.small import between, guarded, lost_update, points, reorder
+
+
+def searched(program, schedules, seed=0):
+    campaign = Campaign(program)
+    search = Search(campaign, PortfolioStrategy(), seed, schedules, lambda: False, check=False)
+    with campaign.running():
+        return list(search.rows()), search
+
+
+def test_each_member_has_its_share():
+    """The plain schedule first; then everybody, and nobody less than half of what it has at first."""
+    report = explore(guarded(4), strategy="portfolio", schedules=1200)
+    assert report.strategies["fifo"] == 1
+    total = sum(SHARES.values())
+    for name, share in SHARES.items():
+        if name in report.strategies:
+            assert report.strategies[name] > 1200 * share / total / 8, name
+    assert sum(report.strategies.values()) == 1200
+
+
+def test_one_seed_one_portfolio():
+    """Which strategy makes a schedule, and what that comes to, is the same each time, and by the seed."""
+
+    def outcome(seed):
+        rows, _ = searched(guarded(4), 400, seed)
+        return [(row.strategy, row.seed, row.footprint) for row in rows]
+
+    assert outcome(1) == outcome(1)
+    assert outcome(1) != outcome(2)
+
+
+def test_more_goes_to_whom_finds_more():
+    """A member that alone shows new pairs gets more than it had, and the first share again once nobody finds any."""
+    strategy = PortfolioStrategy()
+    strategy.prepare(0, 10_000)
+
+    def shares():
+        whose = [strategy._whose(number) for number in range(1, 4000)]
+        return {name: whose.count(name) / len(whose) for name in SHARES}
+
+    members = strategy._members
+
+    def learn(finds):
+        notes = []
+        for number in range(50):
+            for name in members:
+                pairs = (len(strategy._pairs) + number,) if name == finds else ()
+                notes.append(Note(name, None, 0, pairs, over=False))
+        # What each member would learn is another matter.
+        strategy._members = dict.fromkeys(members, FifoStrategy())
+        strategy.learn(notes)
+        strategy._members = members
+
+    before = shares()
+    for _ in range(3):
+        learn("pos")
+    after = shares()
+    assert after["pos"] > 2 * before["pos"]
+    assert all(after[name] > before[name] / 4 for name in strategy._members)
+    for _ in range(300):
+        learn(None)
+    assert abs(shares()["pos"] - before["pos"]) < 0.01
+
+
+def test_a_small_space_is_exhausted():
+    """Its systematic members end with a proof, and so does the exploration."""
+    report = explore(points(0, 0), strategy="portfolio", schedules=10_000)
+    assert report.verdict == "exhausted"
+    assert report.proof == "every interleaving of synchronization operations"
+    assert report.schedules < 1000
+
+
+def test_a_large_one_is_not():
+    """When the budget is spent, nothing is proved."""
+    report = explore(guarded(4), strategy="portfolio", schedules=500)
+    assert (report.verdict, report.proof) == ("passed", None)
+
+
+def test_what_fails_comes_back():
+    """Whoever found it: the failure is confirmed, and named by the member that made it."""
+    report = explore(between(5, 5), strategy="portfolio", schedules=2000)
+    assert report.verdict == "failed"
+    assert report.failure.schedule.strategy in report.strategies
+
+
+def test_the_usual_bugs_are_found_soon():
+    """Within ten thousand schedules by far; the rare one within a hundred thousand."""
+    for program, budget in ((lost_update, 200), (between(10, 10), 1000), (reorder(5), 500), (reorder(10), 3000)):
+        for seed in (0, 500_000):
+            assert explore(program, strategy="portfolio", schedules=budget, seed=seed).verdict == "failed"
+
+
+def test_one_schedule_alone_is_a_random_walk():
+    """`simulate` has no campaign: another seed is another schedule."""
+    made = {simulate(guarded(3), strategy="portfolio", seed=seed).schedule for seed in range(5)}
+    assert len(made) == 5
+    assert simulate(guarded(3), strategy="portfolio", seed=3).schedule == simulate(guarded(3), seed=3).schedule
