@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from routilux_sim.kernel.errors import DeadlockError, LivelockError, SimulationError
+from routilux_sim.kernel.errors import DataRaceError, DeadlockError, LivelockError, SimulationError
 
 __all__ = ["FailureKind", "Verdict", "kind_of", "of_campaign", "of_execution", "words_of_proof"]
 
@@ -23,6 +23,8 @@ def kind_of(error: BaseException) -> FailureKind | None:
         return "deadlock"
     if isinstance(error, LivelockError):
         return "livelock"
+    if isinstance(error, DataRaceError):
+        return "race"
     return None if isinstance(error, SimulationError) else "exception"
 
 

@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 import greenlet
 
 from routilux.abc import LONGEST_WAIT
+from routilux_sim.kernel.edges import Edges
 from routilux_sim.kernel.errors import LimitReachedError, SimulationError, TaskKilled, TaskStuckError
 from routilux_sim.kernel.tape import Tape
 from routilux_sim.kernel.task import BLOCKED, DONE, READY, Carriers, Task
@@ -123,6 +124,7 @@ class Kernel:
         at_end: Called at the end of the execution, in tasks of their own, once all others have been unwound.
         kept: What the simulated world keeps for this execution, by the id of what it belongs to, which it keeps alive.
         trace: What tasks do, if anybody wants to know.
+        edges: Told what orders one task's doings before another's, if anybody wants to know.
     """
 
     def __init__(
@@ -176,6 +178,7 @@ class Kernel:
         self.at_end: list[Callable[[], None]] = []
         self.kept: dict[int, Any] = {}
         self.trace: Trace | None = None
+        self.edges: Edges | None = None
 
     # Tasks
 
@@ -196,6 +199,8 @@ class Kernel:
             self.ready.append(task)
         if self.trace is not None:
             self._trace_spawn(task)
+        if self.edges is not None:
+            self.edges.release("start", task)
         if self.log is not None:
             self.log("task.start", {"task": name, "number": number, "daemon": daemon})
         return task
@@ -212,6 +217,8 @@ class Kernel:
         """Run a task's body, in the task's own context; called by its carrier."""
         if self.trace is not None:
             self.trace.add(task.number, "begin", task, len(self.tape))
+        if self.edges is not None:
+            self.edges.acquire("start", task)
         try:
             task.body()
         except TaskKilled:
@@ -234,6 +241,8 @@ class Kernel:
         if self.trace is not None:
             self.trace.touch(task.number, "end", task)
             self.trace.touch(task.number, "shrink", TASKS)
+        if self.edges is not None:
+            self.edges.release("end", task)
         for joiner in task.joiners:
             self.wake(joiner)
         task.joiners.clear()
@@ -362,6 +371,8 @@ class Kernel:
         if not ready:
             if self.trace is not None:
                 self.trace.add(me.number, op, obj, len(self.tape))
+            if self.edges is not None:
+                self.edges.point(op, obj)
             return
         me.op = op
         me.obj = obj
@@ -383,6 +394,8 @@ class Kernel:
             self._switch(me, following)
         if self.trace is not None:
             self.trace.add(me.number, op, obj, len(self.tape))
+        if self.edges is not None:
+            self.edges.point(op, obj)
 
     def give_way(self, op: str) -> None:
         """Let others run first: the current task goes to the end of the line."""
@@ -716,7 +729,7 @@ class Kernel:
     def end(self) -> None:
         """Unwind every task that is left, from the driver: their ``finally`` blocks run, in the order of the tasks."""
         self.ending = True
-        self.trace = None
+        self.trace = self.edges = None
         self.ready.clear()
         self.max_steps = self.steps + 1_000_000
         for task in self.tasks:

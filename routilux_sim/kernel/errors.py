@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from routilux_sim.kernel.task import Task
 
 __all__ = [
+    "DataRaceError",
     "DeadlockError",
     "DivergenceError",
     "EscapeError",
@@ -60,6 +61,18 @@ class LivelockError(SimulationError):
         self.cause = cause
         self.cycle = cycle
         self.starved = starved
+
+
+class DataRaceError(SimulationError):
+    """Two tasks access the same memory, at least one of them to write, and nothing orders them.
+
+    Attributes:
+        race: What is accessed, by whom and where: a `routilux_sim.judge.races.Race`.
+    """
+
+    def __init__(self, message: str, race: Any = None) -> None:
+        super().__init__(message)
+        self.race = race
 
 
 class EscapeError(SimulationError):

@@ -68,12 +68,19 @@ class _Selector(Waitable):
             self._called = False
             kernel.give_way("poll")
             kernel.touch("select", self)
+            self._see(kernel)
             return []
         kernel.point("select", self)
         if not self._called:
             self._wait(kernel, "select", deadline)
         self._called = False
+        self._see(kernel)
         return []
+
+    def _see(self, kernel: Kernel) -> None:
+        """What the loop runs from now on comes after the calls that have asked for it."""
+        if kernel.edges is not None:
+            kernel.edges.acquire("call", self)
 
     def _deadline(self, timeout: float | None) -> int | None:
         """The instant of the next timer: asked itself, because ``timeout`` is a rounded difference."""
@@ -180,6 +187,8 @@ class EventLoop(asyncio.BaseEventLoop):
         kernel = here()
         if kernel is not None:
             kernel.point("call", self._selector)
+            if kernel.edges is not None:
+                kernel.edges.release("call", self._selector)
         elif get_ident() != self._kernel.thread_id:
             raise SimulationError(f"{self._selector!r} is called from a real thread; start that one in the simulation")
         return super().call_soon_threadsafe(callback, *args, context=context)

@@ -232,7 +232,10 @@ def event_is_set(self: Any) -> bool:
     """Replace ``Event.is_set``."""
     kernel = here()
     if kernel is not None:
-        kernel.point("is_set", side_of(kernel, self, "Event"))
+        side = side_of(kernel, self, "Event")
+        kernel.point("is_set", side)
+        if self._flag and kernel.edges is not None:
+            kernel.edges.acquire("event", side)
     return self._flag  # type: ignore[no-any-return]
 
 
@@ -246,6 +249,8 @@ def event_set(self: Any) -> None:
     kernel.point("set", side)
     _refuse_real_waiters(kernel, self._cond)
     self._flag = True
+    if kernel.edges is not None:
+        kernel.edges.release("event", side)
     side._wake(kernel, len(side._waiters))
 
 
@@ -265,12 +270,19 @@ def event_wait(self: Any, timeout: float | None = None) -> bool:
     if kernel is None:
         return _event_wait(self, timeout)
     side = side_of(kernel, self, "Event")
+    is_set = _until_set(kernel, self, side, timeout)
+    if is_set and kernel.edges is not None:
+        kernel.edges.acquire("event", side)
+    return is_set
+
+
+def _until_set(kernel: Kernel, event: Any, side: Side, timeout: float | None) -> bool:
     kernel.point("wait", side)
-    if self._flag:
+    if event._flag:
         return True
     if timeout is not None and timeout <= 0:
         kernel.poll(side)
-        return bool(self._flag)
+        return bool(event._flag)
     return side._wait(kernel, "wait", deadline_after(kernel, timeout))
 
 
@@ -322,6 +334,8 @@ def semaphore_acquire(self: Any, blocking: bool = True, timeout: float | None = 
         if not side._wait(kernel, "acquire", deadline):
             return False
     self._value -= 1
+    if kernel.edges is not None:
+        kernel.edges.acquire("semaphore", side)
     return True
 
 
@@ -352,6 +366,8 @@ def _give(kernel: Kernel, semaphore: Any, n: int, limit: int | None) -> None:
     if limit is not None and semaphore._value + n > limit:
         raise ValueError("Semaphore released too many times")
     semaphore._value += n
+    if kernel.edges is not None:
+        kernel.edges.release("semaphore", side)
     side._wake(kernel, n)
 
 

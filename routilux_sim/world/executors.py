@@ -61,6 +61,8 @@ class _Box(Waitable):
         kernel = active()
         if kernel is not None and kernel.number == self.execution:
             kernel.touch("put", self)
+            if kernel.edges is not None:
+                kernel.edges.send("submit", self, item)
             self._wake(kernel, 1)
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
@@ -74,7 +76,10 @@ class _Box(Waitable):
                 raise refuse(self, "get()")
             if not self._wait(kernel, "take", deadline):
                 raise queue.Empty
-        return self._items.popleft()
+        item = self._items.popleft()
+        if kernel is not None and kernel.edges is not None:
+            kernel.edges.receive("submit", self, item)
+        return item
 
     def get_nowait(self) -> Any:
         """Take the oldest item, or raise Empty."""

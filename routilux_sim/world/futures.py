@@ -10,12 +10,14 @@ from __future__ import annotations
 import concurrent.futures
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from routilux_sim.kernel.core import Kernel, here
 from routilux_sim.world.sync import Waitable, deadline_after, refuse, site_of_caller
 
 if TYPE_CHECKING:
+    from routilux_sim.kernel.edges import Edges
     from routilux_sim.kernel.task import Task
 
 __all__ = ["note_runner", "replacements"]
@@ -123,12 +125,39 @@ def _operation(name: str) -> Callable[..., Any]:
                 side = self._condition = _Side(kernel)
             if not side.held:
                 kernel.point(op, side)
+            if kernel.edges is not None:
+                return _ordered(kernel.edges, name, self, partial(original, self, *args, **kwargs))
         return original(self, *args, **kwargs)
 
     method.__name__ = name
     method.__doc__ = original.__doc__
     return method
 
+
+def _ordered(edges: Edges, name: str, future: Any, operation: Callable[[], Any]) -> Any:
+    """Do an operation, and tell what it orders: who sees that a future is done sees what was done before that."""
+    side = future._condition
+    if name in _SETTERS:
+        if future._state not in _DONE:
+            edges.release("future", side)
+            # Callbacks run in here.
+            edges.acquire("callback", side)
+        return operation()
+    if name == "add_done_callback":
+        if future._state in _DONE:
+            edges.acquire("future", side)
+        else:
+            edges.release("callback", side)
+        return operation()
+    try:
+        return operation()
+    finally:
+        if future._state in _DONE:
+            edges.acquire("future", side)
+
+
+_SETTERS = {"set_result", "set_exception", "cancel"}
+_DONE = {_base.FINISHED, _base.CANCELLED, _base.CANCELLED_AND_NOTIFIED}
 
 _OPERATIONS = (
     "add_done_callback",
@@ -176,6 +205,8 @@ class _Signal(Waitable):
         kernel = here()
         if kernel is not None:
             kernel.touch("set", self)
+            if kernel.edges is not None:
+                kernel.edges.release("futures", self)
             self._wake(kernel, len(self._waiters))
 
     def clear(self) -> None:
@@ -193,6 +224,12 @@ class _Signal(Waitable):
         if not self._is_new:
             kernel.point("wait", self)
         self._is_new = False
+        is_set = self._until_set(kernel, timeout)
+        if is_set and kernel.edges is not None:
+            kernel.edges.acquire("futures", self)
+        return is_set
+
+    def _until_set(self, kernel: Kernel, timeout: float | None) -> bool:
         if self._flag:
             return True
         if timeout is not None and timeout <= 0:
@@ -211,6 +248,10 @@ def acquire_futures(self: Any, futures: Iterable[Any]) -> None:
             for future in self.futures:
                 # Waiting is to be in the list of those that it tells.
                 kernel.touch("wait", future._condition)
+        if kernel.edges is not None:
+            for future in self.futures:
+                if future._state in _DONE:
+                    kernel.edges.acquire("future", future._condition)
 
 
 def _waiter_init(kind: Any) -> Callable[..., None]:

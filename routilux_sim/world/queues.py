@@ -77,6 +77,13 @@ def _is_shut(queue: Any) -> bool:
     return bool(queue.__dict__.get("is_shutdown", False))
 
 
+def _shut_down(kernel: Kernel, sides: _Sides) -> Exception:
+    """What is raised by operations on a queue that has been shut down."""
+    if kernel.edges is not None:
+        kernel.edges.acquire("shutdown", sides.getters)
+    return _ShutDown()
+
+
 def _poll(kernel: Kernel, side: Any, block: bool, timeout: float | None) -> None:
     if block and timeout == 0:
         kernel.poll(side)
@@ -86,7 +93,7 @@ def _put(kernel: Kernel, self: Any, item: Any, block: bool = True, timeout: floa
     sides = _sides(kernel, self)
     sides.enter(kernel, "put", sides.putters)
     if _is_shut(self):
-        raise _ShutDown
+        raise _shut_down(kernel, sides)
     if self.maxsize > 0:
         if block and timeout is not None and timeout < 0:
             raise ValueError("'timeout' must be a non-negative number")
@@ -96,8 +103,12 @@ def _put(kernel: Kernel, self: Any, item: Any, block: bool = True, timeout: floa
                 _poll(kernel, sides.putters, block, timeout)
                 raise real.Full
             if _is_shut(self):
-                raise _ShutDown
+                raise _shut_down(kernel, sides)
+        if kernel.edges is not None:
+            kernel.edges.acquire("room", sides.putters)
     self._put(item)
+    if kernel.edges is not None:
+        kernel.edges.send("queue", sides.getters, item)
     self.unfinished_tasks += 1
     sides.getters._wake(kernel, 1)
 
@@ -106,7 +117,7 @@ def _get(kernel: Kernel, self: Any, block: bool = True, timeout: float | None = 
     sides = _sides(kernel, self)
     sides.enter(kernel, "get", sides.getters)
     if _is_shut(self) and not self._qsize():
-        raise _ShutDown
+        raise _shut_down(kernel, sides)
     if block and timeout is not None and timeout < 0:
         raise ValueError("'timeout' must be a non-negative number")
     deadline = deadline_after(kernel, timeout)
@@ -115,8 +126,12 @@ def _get(kernel: Kernel, self: Any, block: bool = True, timeout: float | None = 
             _poll(kernel, sides.getters, block, timeout)
             raise real.Empty
         if _is_shut(self) and not self._qsize():
-            raise _ShutDown
+            raise _shut_down(kernel, sides)
     item = self._get()
+    if kernel.edges is not None:
+        kernel.edges.receive("queue", sides.getters, item)
+        if self.maxsize > 0:
+            kernel.edges.release("room", sides.putters)
     sides.putters._wake(kernel, 1)
     return item
 
@@ -128,6 +143,8 @@ def _task_done(kernel: Kernel, self: Any) -> None:
     if unfinished < 0:
         raise ValueError("task_done() called too many times")
     self.unfinished_tasks = unfinished
+    if kernel.edges is not None:
+        kernel.edges.release("task_done", sides.done)
     if not unfinished:
         sides.done._wake(kernel, len(sides.done._waiters))
 
@@ -137,6 +154,8 @@ def _join(kernel: Kernel, self: Any) -> None:
     sides.enter(kernel, "join", sides.done)
     while self.unfinished_tasks:
         sides.wait(kernel, "join", sides.done, None)
+    if kernel.edges is not None:
+        kernel.edges.acquire("task_done", sides.done)
 
 
 def _qsize(kernel: Kernel, self: Any) -> int:
@@ -157,6 +176,8 @@ def _shutdown(kernel: Kernel, self: Any, immediate: bool = False) -> None:
     sides = _sides(kernel, self)
     sides.enter(kernel, "shutdown", sides.getters)
     self.is_shutdown = True
+    if kernel.edges is not None:
+        kernel.edges.release("shutdown", sides.getters)
     if immediate:
         while self._qsize():
             self._get()
@@ -235,6 +256,8 @@ def simple_put(self: Any, item: Any, block: bool = True, timeout: float | None =
     side = side_of(kernel, self, "SimpleQueue")
     kernel.point("put", side)
     _simple_put(_inner(self), item)
+    if kernel.edges is not None:
+        kernel.edges.send("queue", side, item)
     side._wake(kernel, 1)
 
 
@@ -260,7 +283,10 @@ def simple_get(self: Any, block: bool = True, timeout: float | None = None) -> A
         if not block or not side._wait(kernel, "get", deadline):
             _poll(kernel, side, block, timeout)
             raise real.Empty
-    return _simple_get(inner, False)
+    item = _simple_get(inner, False)
+    if kernel.edges is not None:
+        kernel.edges.receive("queue", side, item)
+    return item
 
 
 def simple_get_nowait(self: Any) -> Any:

@@ -116,6 +116,8 @@ class ThreadHandle:
             kernel.point("is_alive", self._task)
             if self._task is None:
                 kernel.touch("enumerate", TASKS)
+            elif kernel.edges is not None and self._task.state is DONE:
+                kernel.edges.acquire("end", self._task)
         return self._task is not None and self._task.state is DONE
 
     def join(self, timeout: float | None = None) -> None:

@@ -155,6 +155,8 @@ class Mutex(Waitable, metaclass=Kind):
         self.forgo(kernel)
         if kernel.trace is not None:
             kernel.touch("pass", self)
+        if kernel.edges is not None:
+            kernel.edges.acquire("lock", self)
 
     def forgo(self, kernel: Kernel) -> None:
         """Note that the current task, which could take it, does not want it."""
@@ -207,6 +209,8 @@ class Mutex(Waitable, metaclass=Kind):
         me = kernel.current
         self._held = count
         self._owner = me
+        if kernel.edges is not None:
+            kernel.edges.acquire("lock", self)
         if self._offer is not None:
             if me in self._waiters:
                 self._waiters.remove(me)
@@ -220,6 +224,8 @@ class Mutex(Waitable, metaclass=Kind):
             self._contenders.clear()
 
     def _free(self, kernel: Kernel | None) -> None:
+        if kernel is not None and kernel.edges is not None:
+            kernel.edges.release("lock", self)
         self._held = 0
         self._owner = None
         if self._waiters and kernel is not None:

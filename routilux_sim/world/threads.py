@@ -60,6 +60,12 @@ class TaskThread:
 
 def join_task(kernel: Kernel, task: Task, timeout: float | None) -> None:
     """Wait until ``task`` has ended, at most ``timeout`` virtual seconds."""
+    _wait_for_end(kernel, task, timeout)
+    if kernel.edges is not None and task.state is DONE:
+        kernel.edges.acquire("end", task)
+
+
+def _wait_for_end(kernel: Kernel, task: Task, timeout: float | None) -> None:
     kernel.point("join", task)
     if task.state is DONE:
         if timeout is not None and timeout <= 0:
@@ -196,6 +202,8 @@ def is_alive(self: threading.Thread) -> bool:
             kernel.touch("enumerate", TASKS)
         # Somebody may have started it meanwhile.
         task = _task_of(self)
+        if kernel.edges is not None and task is not None and task.state is DONE:
+            kernel.edges.acquire("end", task)
     return task is not None and task.state is not DONE
 
 

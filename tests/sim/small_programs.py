@@ -108,6 +108,7 @@ class World:
         self.queue: Any = queue.Queue(1)
         self.simple: Any = queue.SimpleQueue()
         self.logs: list[list[Any]] = []
+        self.timers: list[threading.Timer] = []
 
 
 Operation = Callable[[World, list[Any]], object]
@@ -197,6 +198,7 @@ def _timer(world: World, log: list[Any], seconds: float, inner: list[tuple[Any, 
     mine: list[Any] = []
     world.logs.append(mine)
     timer = threading.Timer(seconds, run, (world, mine, inner))
+    world.timers.append(timer)
     timer.start()
     if seconds < 2:
         timer.cancel()
@@ -294,6 +296,9 @@ def small_program(seed: int) -> tuple[Callable[[], Any], list[list[tuple[Any, ..
         run(world, logs[0], plan[0])
         for thread in threads:
             thread.join()
+        for timer in world.timers:
+            timer.join()
+        # What is looked at here, between scheduling points, nobody changes any more.
         return (
             tuple(tuple(log) for log in logs + world.logs),
             tuple(cell.value for cell in world.cells),

@@ -1,0 +1,129 @@
+"""What happened before what, by vector clocks (Lamport 1978, Mattern 1989): one a task, one an object released.
+
+Only synchronization orders. That one thing came later than another, on the virtual clock as well, orders nothing: a
+task that has slept long enough for another to have written has not been told that it has, and on a real machine may be
+early. So neither sleeping, deadlines nor the clock have a row in `EDGES`.
+
+Conditions and barriers have none either. Who is notified takes the lock again, which the notifier has given back: the
+lock orders them. ``threading.Barrier`` is made of a condition, ``threading.Timer`` of a thread and an event.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from routilux_sim.kernel.core import label_of
+
+if TYPE_CHECKING:
+    from routilux_sim.kernel.core import Kernel
+    from routilux_sim.kernel.task import Task
+
+__all__ = ["EDGES", "Clock", "Clocks", "join"]
+
+Clock = dict[int, int]
+"""For each task by number: how many of its releases have been seen."""
+
+EDGES = {
+    "start": "starting a thread of any kind, a timer's and a pool's too -> all that it does",
+    "end": "all that a thread does -> join() of it, and is_alive() that says no",
+    "lock": "release of a Lock or RLock, also by wait() of a condition -> the next acquire, also after waiting",
+    "semaphore": "release -> acquire",
+    "event": "set() -> wait() that returns True, and is_set() that does",
+    "queue": "put() of an item into a Queue or SimpleQueue -> get() of it",
+    "room": "get() from a bounded Queue -> put() into it",
+    "task_done": "task_done() -> join() of the queue",
+    "shutdown": "shutdown() of a queue -> ShutDown raised by an operation on it",
+    "submit": "submit() to a pool -> the call",
+    "future": "result, exception or cancellation of a future -> whoever sees that it is done",
+    "callback": "add_done_callback() -> the callback",
+    "futures": "a future of several that are waited for is done -> wait() or as_completed() that goes on",
+    "call": "call_soon_threadsafe() -> what the loop does next",
+}
+"""What orders the doings of two tasks: from what was done before the left to what is done after the right."""
+
+
+class Clocks:
+    """Keeps the vector clocks of an execution; an implementation of `routilux_sim.kernel.edges.Edges`.
+
+    Args:
+        kernel: Runs the execution.
+        edges: The names of those that count.
+    """
+
+    def __init__(self, kernel: Kernel, edges: frozenset[str] | None = None) -> None:
+        self._kernel = kernel
+        self._edges = frozenset(EDGES) if edges is None else edges
+        self._clocks: dict[int, Clock] = {}
+        # With the objects, which are to keep their ids.
+        self._released: dict[int, tuple[Any, Clock]] = {}
+        self._sent: dict[tuple[int, int], tuple[Any, deque[Clock]]] = {}
+        self._deeds: dict[int, deque[tuple[int, str]]] = {}
+
+    def clock(self, task: Task) -> Clock:
+        """What a task has seen, and its own count of releases."""
+        found = self._clocks.get(task.number)
+        if found is None:
+            found = self._clocks[task.number] = {task.number: 1}
+        return found
+
+    def deeds(self, number: int, since: int) -> list[str]:
+        """What a task has released since its count was ``since``, in words; the latest few."""
+        return [text for count, text in self._deeds.get(number, ()) if count >= since]
+
+    def release(self, edge: str, obj: Any) -> None:
+        """See `Edges`."""
+        task = self._kernel.current
+        if edge in self._edges and task is not None:
+            clock = self.clock(task)
+            held = self._released.get(id(obj))
+            if held is None:
+                self._released[id(obj)] = obj, dict(clock)
+            else:
+                join(held[1], clock)
+            self._advance(task, clock, f"{edge} {label_of(obj)}")
+
+    def acquire(self, edge: str, obj: Any) -> None:
+        """See `Edges`."""
+        task = self._kernel.current
+        if edge in self._edges and task is not None:
+            held = self._released.get(id(obj))
+            if held is not None:
+                join(self.clock(task), held[1])
+
+    def send(self, edge: str, obj: Any, item: Any) -> None:
+        """See `Edges`."""
+        task = self._kernel.current
+        if edge in self._edges and task is not None:
+            clock = self.clock(task)
+            _, waiting = self._sent.setdefault((id(obj), id(item)), ((obj, item), deque()))
+            waiting.append(dict(clock))
+            self._advance(task, clock, f"{edge} {label_of(obj)}")
+
+    def receive(self, edge: str, obj: Any, item: Any) -> None:
+        """See `Edges`."""
+        task = self._kernel.current
+        if edge in self._edges and task is not None:
+            _, waiting = self._sent.get((id(obj), id(item)), (None, None))
+            if waiting:
+                join(self.clock(task), waiting.popleft())
+                if not waiting:
+                    del self._sent[id(obj), id(item)]
+
+    def point(self, op: str, obj: Any) -> None:
+        """Nothing: what accesses memory is for who looks for races."""
+
+    def _advance(self, task: Task, clock: Clock, deed: str) -> None:
+        clock[task.number] += 1
+        self._deeds.setdefault(task.number, deque(maxlen=DEEDS)).append((clock[task.number] - 1, deed))
+
+
+DEEDS = 8
+"""So many of a task's latest releases are remembered, to be named in a report."""
+
+
+def join(clock: Clock, other: Clock) -> None:
+    """Note in ``clock`` what has been seen in ``other``."""
+    for task, count in other.items():
+        if count > clock.get(task, 0):
+            clock[task] = count

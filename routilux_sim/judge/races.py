@@ -1,0 +1,262 @@
+"""Data races: two accesses to one place in memory, one of them a write, that nothing orders.
+
+Found by happens-before, so in any schedule that has both accesses, whichever comes first. Each place keeps its last
+write and, for each task, its last read since then, with the count of the task's releases at the time: an access is
+ordered after another if its task has seen that count (the epochs of Flanagan and Freund, "FastTrack", 2009).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from routilux_sim.judge.happens_before import Clocks
+from routilux_sim.judge.stacks import Place, is_machinery
+from routilux_sim.kernel.core import label_of
+from routilux_sim.kernel.errors import DataRaceError
+
+if TYPE_CHECKING:
+    from routilux_sim.kernel.core import Kernel
+
+__all__ = ["Access", "Race", "RaceMode", "RacePolicy", "Races", "merged"]
+
+RaceMode = Literal["report", "fail"]
+
+DEPTH = 16
+"""So many calls are kept of the stack of an access."""
+
+
+class Access(NamedTuple):
+    """One of two accesses.
+
+    Attributes:
+        task: The task's name.
+        op: ``read`` or ``write``.
+        stack: Where in the program, innermost first.
+        locks: The locks that the task held.
+    """
+
+    task: str
+    op: str
+    stack: tuple[Place, ...]
+    locks: tuple[str, ...]
+
+    @property
+    def place(self) -> Place | None:
+        """The line of the access itself."""
+        return self.stack[0] if self.stack else None
+
+    @property
+    def where(self) -> str:
+        """File, without its folders, and line; for people, and for lists of what is allowed."""
+        place = self.place
+        return "?" if place is None else f"{_short(place.code.co_filename)}:{place.line}"
+
+    def __str__(self) -> str:
+        locks = f", holding {', '.join(self.locks)}" if self.locks else ", holding no lock"
+        lines = [f"{self.task} {self.op}s it{locks}:"]
+        lines += [f"    {place}" + (f": {source}" if (source := place.source()) else "") for place in self.stack]
+        return "\n".join(lines)
+
+
+class Race(NamedTuple):
+    """Two accesses that nothing orders.
+
+    Attributes:
+        name: What is accessed, e.g. ``Counter.value``.
+        first, second: The accesses, in the order that this schedule had them in.
+        missing: Which order is missing, in words.
+    """
+
+    name: str
+    first: Access
+    second: Access
+    missing: str
+
+    @property
+    def key(self) -> frozenset[tuple[str, str, str]]:
+        """The same for the same two accesses, whichever came first."""
+        return frozenset((_plain(self.name), access.op, access.where) for access in (self.first, self.second))
+
+    def __str__(self) -> str:
+        return f"data race on {self.name}: {self.missing}\n  {self.first}\n  {self.second}"
+
+
+class RacePolicy:
+    """What is to be done about races.
+
+    Args:
+        mode: ``report``: they are listed. ``fail``: the first one ends the execution as a failure.
+        allowed: Harmless ones: names (``Counter.value``, also with the module or package before it), places
+            (``bank.py:12``) or functions (``Counter.add``) of one of the accesses.
+
+    Raises:
+        ValueError: A mode that is none.
+        TypeError: A list of the allowed that is a single string, or has something else than strings in it.
+    """
+
+    def __init__(self, mode: RaceMode, allowed: Iterable[str] = ()) -> None:
+        if mode not in {"report", "fail"}:
+            raise ValueError(f"races must be 'report', 'fail' or None, not {mode!r}")
+        if isinstance(allowed, str):
+            raise TypeError(f"allow_races must be a list of strings, not the string {allowed!r}")
+        self.mode = mode
+        self.allowed = tuple(allowed)
+        for entry in self.allowed:
+            if not isinstance(entry, str):
+                raise TypeError(f"allow_races must be a list of strings, but {entry!r} is none")
+
+    def allows(self, race: Race) -> bool:
+        """Whether a race is known to be harmless."""
+        return any(self._is_about(entry, race) for entry in self.allowed)
+
+    def _is_about(self, entry: str, race: Race) -> bool:
+        name = _plain(race.name)
+        if entry in {name, race.name} or entry.endswith(f".{name}"):
+            return True
+        for access in (race.first, race.second):
+            place = access.place
+            if place is None:
+                continue
+            path = f"{place.code.co_filename}:{place.line}".replace("\\", "/")
+            if path == entry or path.endswith(f"/{entry}") or place.code.co_qualname == entry:
+                return True
+        return False
+
+
+class _Memory:
+    """What is known of one place: its last write, and the reads since."""
+
+    __slots__ = ("obj", "reads", "write")
+
+    def __init__(self, obj: Any) -> None:
+        self.obj = obj
+        self.write: tuple[int, int, Access] | None = None
+        self.reads: dict[int, tuple[int, Access]] = {}
+
+
+class Races(Clocks):
+    """Looks for races in an execution.
+
+    Args:
+        kernel: Runs the execution.
+        policy: What is to be done about them.
+        edges: The names of the edges that count; None: all.
+
+    Attributes:
+        found: Those that are not allowed, each pair of places once.
+    """
+
+    def __init__(self, kernel: Kernel, policy: RacePolicy, edges: frozenset[str] | None = None) -> None:
+        super().__init__(kernel, edges)
+        self._policy = policy
+        self._memory: dict[int, _Memory] = {}
+        self._held: dict[int, list[Any]] = {}
+        self._keys: set[frozenset[tuple[str, str, str]]] = set()
+        self.found: list[Race] = []
+
+    def acquire(self, edge: str, obj: Any) -> None:
+        """Note also which locks the task holds."""
+        super().acquire(edge, obj)
+        if edge == "lock" and (task := self._kernel.current) is not None and obj.owner is task:
+            self._held.setdefault(task.number, []).append(obj)
+
+    def release(self, edge: str, obj: Any) -> None:
+        """Note also which locks the task holds."""
+        super().release(edge, obj)
+        if edge == "lock" and (owner := obj.owner) is not None and obj in (held := self._held.get(owner.number, [])):
+            held.remove(obj)
+
+    def point(self, op: str, obj: Any) -> None:
+        """Check accesses to memory."""
+        if op == "read":
+            self.access(obj, is_write=False)
+        elif op == "write":
+            self.access(obj, is_write=True)
+
+    def access(self, obj: Any, *, is_write: bool) -> None:
+        """The current task accesses the memory that ``obj`` stands for.
+
+        Args:
+            obj: Something that stays the same for one place in memory; its ``label`` is what people call it.
+            is_write: Whether it writes.
+        """
+        task = self._kernel.current
+        if task is None:
+            return
+        memory = self._memory.get(id(obj))
+        if memory is None:
+            memory = self._memory[id(obj)] = _Memory(obj)
+        clock = self.clock(task)
+        me = task.number
+        locks = tuple(label_of(lock) for lock in self._held.get(me, ()))
+        access = Access(task.name, "write" if is_write else "read", _stack(), locks)
+        if memory.write is not None:
+            number, count, other = memory.write
+            if number != me and clock.get(number, 0) < count:
+                self._report(obj, number, count, other, access)
+        if not is_write:
+            memory.reads[me] = clock[me], access
+            return
+        for number, (count, other) in memory.reads.items():
+            if number != me and clock.get(number, 0) < count:
+                self._report(obj, number, count, other, access)
+        memory.write = me, clock[me], access
+        memory.reads.clear()
+
+    def _report(self, obj: Any, number: int, since: int, first: Access, second: Access) -> None:
+        race = Race(label_of(obj), first, second, self._missing(number, since, first, second))
+        if race.key in self._keys or self._policy.allows(race):
+            return
+        self._keys.add(race.key)
+        self.found.append(race)
+        if self._policy.mode == "fail":
+            self._kernel.stop(DataRaceError(str(race), race))
+
+    def _missing(self, number: int, since: int, first: Access, second: Access) -> str:
+        """Which order is missing."""
+        deeds = self.deeds(number, since)
+        if not deeds:
+            return (
+                f"nothing orders them: {first.task} has given back no lock, and told of nothing, since its {first.op}, "
+                f"that {second.task} could have learned of it by"
+            )
+        return (
+            f"nothing orders them: since its {first.op}, {first.task} has done {', '.join(dict.fromkeys(deeds))}, "
+            f"but {second.task} has not taken, joined or received any of that"
+        )
+
+
+def merged(known: list[Race], more: Sequence[Race]) -> None:
+    """Add to a list of races those that are not in it."""
+    keys = {race.key for race in known}
+    for race in more:
+        if race.key not in keys:
+            keys.add(race.key)
+            known.append(race)
+
+
+_new_place: Callable[[type[Place], tuple[Any, int]], Place] = tuple.__new__
+
+
+def _stack() -> tuple[Place, ...]:
+    """Where the access is in the program, innermost first."""
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - the public way costs ten times as much
+    found = []
+    while frame is not None and len(found) < DEPTH:
+        if not is_machinery(frame):
+            found.append(_new_place(Place, (frame.f_code, frame.f_lasti)))
+        frame = frame.f_back
+    return tuple(found)
+
+
+def _short(filename: str) -> str:
+    return filename.replace("\\", "/").rpartition("/")[2]
+
+
+def _plain(name: str) -> str:
+    """A name without the number that tells objects of one kind apart."""
+    stem, dash, number = name.rpartition("-")
+    return stem if dash and number.isdigit() else name
