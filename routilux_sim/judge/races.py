@@ -244,7 +244,7 @@ _new_place: Callable[[type[Place], tuple[Any, int]], Place] = tuple.__new__
 def _stack() -> tuple[Place, ...]:
     """Where the access is in the program, innermost first."""
     frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - the public way costs ten times as much
-    found = []
+    found: list[Place] = []
     while frame is not None and len(found) < DEPTH:
         if not is_machinery(frame):
             found.append(_new_place(Place, (frame.f_code, frame.f_lasti)))
