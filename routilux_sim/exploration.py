@@ -34,16 +34,19 @@ class Failure:
     Attributes:
         kind: ``exception``, ``deadlock``, ``livelock``, ``race`` or ``invariant``.
         exception: The program's exception, or a `DeadlockError` that says who waits for whom.
-        seed: ``simulate(program, seed=seed, strategy=…)`` runs it again.
+        seed: What the program's randomness was seeded with. With ``"random"``, ``simulate(program, seed=seed)`` runs it
+            again; what other strategies do depends on the executions before.
+        strategy: The name of the strategy that found it: of the member, in a portfolio.
         schedule: ``replay(program, schedule)`` runs it again, whatever the strategy.
         explanation: What happened, in words.
     """
 
-    def __init__(self, execution: Execution, kind: FailureKind) -> None:
+    def __init__(self, execution: Execution, kind: FailureKind, strategy: str) -> None:
         assert execution.error is not None  # noqa: S101 - only failed executions get here
         self.kind: FailureKind = kind
         self.exception: BaseException = execution.error
         self.seed: int = execution.seed
+        self.strategy = strategy
         self.schedule: Schedule = execution.schedule
         self.execution: Execution = execution
         self.explanation: str = explain(execution)
@@ -265,7 +268,7 @@ class _Exploration:
             return self._report(inconclusive=True, reason=f"seed {execution.seed}: {execution.error}")
         again, found = check_again(self._campaign, execution, row.moments, times=CONFIRMATIONS)
         if found is None:
-            return self._report(failed=True, failure=Failure(again, execution.kind))
+            return self._report(failed=True, failure=Failure(again, execution.kind, row.strategy))
         return self._report(
             failed=True,
             reason=f"seed {execution.seed} failed with {execution.error!r}, which did not come back:\n{found}",

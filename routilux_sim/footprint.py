@@ -8,9 +8,11 @@ no new ones for a long time says something.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from routilux_sim.kernel.core import label_of
+from routilux_sim.kernel.task import Task
 from routilux_sim.kernel.trace import LOOKS, TASKS
 
 if TYPE_CHECKING:
@@ -41,35 +43,45 @@ def footprint_of(trace: Trace) -> Footprint:
     """Reduce a trace to what tells it from others; the same within a process and those forked from it."""
     # A number for all that has happened before a task's next operation, or before an object's.
     tasks: dict[int, int] = {}
-    written: dict[int, int] = {}
-    # Since that: looks at the object, in any order; and who did what to it last.
+    changed: dict[int, int] = {}
+    # Since that: the looks at the object, in any order; and who did what to it last.
     looks: dict[int, int] = {}
     last: dict[int, list[tuple[int, str]]] = {}
-    labels: dict[int, str] = {}
     pairs: dict[int, None] = {}
-    for task, op, obj, _, _ in trace:
-        if op in UNSAID or obj is TASKS:
-            continue
+    for task, op, obj in _said(trace):
         before = tasks.get(task, task)
         if obj is None:
             tasks[task] = hash((before, op))
             continue
         key = id(obj)
-        if op in LOOKS:
-            tasks[task] = done = hash((before, op, written.get(key, 0)))
+        is_look = op in LOOKS
+        if is_look:
+            tasks[task] = done = hash((before, op, changed.get(key, 0)))
             looks[key] = looks.get(key, 0) + done
         else:
-            written[key] = tasks[task] = hash((before, op, written.get(key, 0), looks.pop(key, 0)))
-        earlier = last.get(key)
-        if earlier is None:
-            last[key] = [(task, op)]
-            labels[key] = label_of(obj)
+            changed[key] = tasks[task] = hash((before, op, changed.get(key, 0), looks.pop(key, 0)))
+        if isinstance(obj, Task):
+            # That it begins after it was made is no conflict.
             continue
+        earlier = last.setdefault(key, [])
         for other, what in earlier:
-            if other != task and not (op in LOOKS and what in LOOKS):
-                pairs[hash((labels[key], other, what, task, op))] = None
-        if op in LOOKS and len(earlier) < LOOKS_KEPT:
-            earlier.append((task, op))
-        else:
-            last[key] = [(task, op)]
+            if other != task and not (is_look and what in LOOKS):
+                pairs[hash((label_of(obj), other, what, task, op))] = None
+        if not is_look or len(earlier) >= LOOKS_KEPT:
+            earlier.clear()
+        earlier.append((task, op))
     return Footprint(hash(tuple(sorted(tasks.items()))), tuple(pairs))
+
+
+def _said(trace: Trace) -> Iterator[tuple[int, str, Any]]:
+    """The events that matter."""
+    ended: set[int] = set()
+    for task, op, obj, _, _ in trace:
+        if obj is TASKS or op in UNSAID:
+            continue
+        if op == "end":
+            ended.add(id(obj))
+        elif op == "join" and id(obj) not in ended:
+            # Only once it has ended does it matter that somebody has waited for it.
+            continue
+        yield task, op, obj

@@ -120,7 +120,7 @@ def test_what_does_not_hold_is_named(tmp_path, expectation, problem):
         ),
         ("[run]", "[run]\nschedules = 0", "run.schedules must be a whole number from 1 up, not 0"),
         ("[run]", "[run]\nseed = true", "run.seed must be a whole number from 0 up, not True"),
-        ("[run]", "[run]\nstrategy = 'lucky'", "run.strategy: unknown strategy 'lucky'; there are: 'dfs', 'fifo'"),
+        ("[run]", "[run]\nstrategy = 'lucky'", "run.strategy: unknown strategy 'lucky'; there are: 'dfs', 'dpor'"),
         ("[expect]", "expect", "not a TOML document"),
         ("[flow]", "[flows]", "flow is missing; found 'flows' instead"),
     ],

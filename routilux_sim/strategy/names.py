@@ -24,6 +24,7 @@ def _loading(module: str, name: str) -> Callable[..., Strategy]:
 
 STRATEGIES: dict[str, Callable[..., Strategy]] = {
     "dfs": _loading("dfs", "DfsStrategy"),
+    "dpor": _loading("dpor", "DporStrategy"),
     "fifo": _loading("fifo", "FifoStrategy"),
     "mutation": _loading("mutation", "MutationStrategy"),
     "pct": _loading("pct", "PctStrategy"),

@@ -17,14 +17,14 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from routilux_sim.strategy import names
-from routilux_sim.strategy._protocol import Outcome, Strategy, doubt_of, keeps_seed, proof_of
+from routilux_sim.strategy._protocol import Outcome, Strategy, doubt_of, keeps_seed, needs_trace, proof_of
 
 if TYPE_CHECKING:
     from routilux_sim.kernel.task import Task
 
 __all__ = ["SHARES", "Note", "PortfolioStrategy"]
 
-SHARES = {"random": 2.0, "pct": 3.0, "pos": 2.0, "surw": 1.5, "mutation": 4.0, "dfs": 1.5, "dpor": 1.5}
+SHARES = {"random": 2.0, "pct": 3.0, "pos": 2.0, "surw": 1.5, "mutation": 4.0, "dfs": 1.0, "dpor": 1.0}
 """Whose schedules how many are, in proportion; those that are not installed have none."""
 
 SYSTEMATIC = frozenset({"dfs", "dpor"})
@@ -32,6 +32,9 @@ SYSTEMATIC = frozenset({"dfs", "dpor"})
 
 DECAY = 0.9
 """How much of what a member has found counts a round later."""
+
+NOTHING = 0.01
+"""Pairs found in a schedule that count for nothing in comparison."""
 
 MOST_KEPT = 2_000_000
 """Decisions that a systematic member may keep before it is given up: its memory."""
@@ -46,13 +49,13 @@ class Note(NamedTuple):
     Attributes:
         member: Who made it.
         inner: What that one learns from it.
-        kind, pairs: What it showed.
+        kind, pairs: What it showed that was not known; a kind of None: nobody has looked.
         over: The member has nothing more to explore.
     """
 
     member: str
     inner: Any
-    kind: int
+    kind: int | None
     pairs: tuple[int, ...]
     over: bool
 
@@ -60,7 +63,6 @@ class Note(NamedTuple):
 class PortfolioStrategy:
     """Several strategies that share the schedules; a random walk when it is asked for one schedule alone."""
 
-    needs_trace = True
     divisible = True
 
     def __init__(self) -> None:
@@ -95,6 +97,11 @@ class PortfolioStrategy:
     def keeps_seed(self) -> bool:
         """Whether that member keeps the seed."""
         return keeps_seed(self._current)
+
+    @property
+    def needs_trace(self) -> bool:
+        """Whether that member needs a trace."""
+        return needs_trace(self._current)
 
     def prepare(self, seed: int, schedules: int) -> None:  # noqa: ARG002 - the shares are the same for any number
         """Count schedules from here."""
@@ -137,14 +144,12 @@ class PortfolioStrategy:
             restart = getattr(self._current, "restart", None)
             if restart is not None:
                 restart()
-        kind, pairs = outcome.footprint
-        return Note(
-            self._member,
-            inner,
-            kind,
-            tuple([pair for pair in pairs if pair not in self._pairs]),
-            self._member in self._over,
-        )
+        kind: int | None = None
+        pairs: tuple[int, ...] = ()
+        if outcome.trace is not None:
+            kind, pairs = outcome.footprint
+            pairs = tuple([pair for pair in pairs if pair not in self._pairs])
+        return Note(self._member, inner, kind, pairs, self._member in self._over)
 
     def learn(self, notes: Sequence[Note]) -> None:
         """Let the members learn, and share anew."""
@@ -155,7 +160,10 @@ class PortfolioStrategy:
         for member, inner, kind, pairs, over in notes:
             if over:
                 self._over.add(member)
-            by_member.setdefault(member, []).append(inner)
+            if inner is not None:
+                by_member.setdefault(member, []).append(inner)
+            if kind is None:
+                continue
             worth = 0.0
             if kind not in self._kinds:
                 self._kinds.add(kind)
@@ -179,7 +187,7 @@ class PortfolioStrategy:
         mean = sum(scores.values()) / len(scores)
         weights = []
         for name in self._members:
-            gain = min(scores[name] / mean, 4.0) if mean > 0 else 1.0
+            gain = min((scores[name] + NOTHING) / (mean + NOTHING), 4.0)
             weights.append(0.0 if name in self._over else SHARES[name] * (0.5 + 0.5 * gain))
         self._cumulated = list(accumulate(weights))
 

@@ -266,7 +266,7 @@ def test_a_seed_that_is_no_number_is_a_usage_error(pytester, value):
         ("sim(schedule=3)", "*sim has no argument 'schedule'; there are: schedules, strategy, seed, max_steps*"),
         ("sim(schedules=0)", "*sim(schedules=0) is out of range*"),
         ("sim(seed='x')", "*sim(seed='x') is out of range*"),
-        ("sim(strategy='nope')", "*unknown strategy 'nope'; there are: 'dfs', 'fifo'*"),
+        ("sim(strategy='nope')", "*unknown strategy 'nope'; there are: 'dfs', 'dpor'*"),
         ("sim(3)", "*sim takes keyword arguments only*"),
     ],
 )

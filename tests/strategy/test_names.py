@@ -19,7 +19,7 @@ def test_each_name_makes_a_strategy_that_goes_by_it(name):
     [
         (
             "luck",
-            "unknown strategy 'luck'; there are: 'dfs', 'fifo'.*'pct' may be followed by the depth",
+            "unknown strategy 'luck'; there are: 'dfs', 'dpor'.*'pct' may be followed by the depth",
         ),
         ("luck:3", "unknown strategy 'luck:3'"),
         ("random:3", "strategy 'random' takes no number, so 'random:3' is none; only dfs, pct do"),
@@ -38,5 +38,5 @@ def test_other_names_are_refused(name, words):
 
 def test_what_is_no_strategy_is_refused():
     """Neither a name nor something that picks."""
-    with pytest.raises(TypeError, match=r"must be one of dfs, fifo, .* or a Strategy, not 7"):
+    with pytest.raises(TypeError, match=r"must be one of dfs, dpor, fifo, .* or a Strategy, not 7"):
         make_strategy(7)

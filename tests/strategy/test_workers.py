@@ -20,7 +20,7 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no for
 def run(code: str) -> str:
     """Run code in a process that has no other threads: pytest's workers may have some."""
     head = """
-        import os, sys, threading
+        import os, signal
         from routilux_sim import explore
         from tests.strategy.small import *
 
@@ -45,37 +45,36 @@ def test_what_comes_of_it_does_not_depend_on_how_many_there_are():
     """Verdict, counts, coverage, failure and its schedule are the same with 1, 2 and 3 workers."""
     said = run(
         """
-        programs = {"fails": reorder(6), "passes": guarded(4), "is exhausted": points(0, 0)}
-        for strategy in ("random", "pct", "surw", "mutation", "portfolio"):
+        programs = {"fails": reorder(5), "passes": guarded(4), "is exhausted": points(0, 0)}
+        for strategy in ("random", "surw", "mutation", "portfolio"):
             for name, program in programs.items():
                 one, *others = [
-                    told(explore(program, strategy=strategy, schedules=500, workers=workers)) for workers in (1, 2, 3)
+                    told(explore(program, strategy=strategy, schedules=200, workers=workers)) for workers in (1, 2, 3)
                 ]
                 print(strategy, name, one[0], all(other == one for other in others))
         """
     )
     lines = [line.split() for line in said.splitlines()]
-    assert len(lines) == 15
+    assert len(lines) == 12
     assert all(line[-1] == "True" for line in lines), said
     assert {line[-2] for line in lines} == {"failed", "passed", "exhausted"}
 
 
 @needs_fork
-def test_schedules_run_in_other_processes():
+def test_schedules_run_in_other_processes(tmp_path):
     """As many as there are workers; the one that explores runs none but a failure's replays."""
     said = run(
-        """
-        read, write = os.pipe()
+        f"""
         def program():
-            os.write(write, b"%d " % os.getpid())
-        def two():
-            in_threads(program, program)
-        explore(two, schedules=100, workers=2)
-        pids = set(os.read(read, 100_000).split())
-        print(len(pids), str(os.getpid()).encode() in pids)
+            in_threads(lambda: None)
+            open({str(tmp_path)!r} + f"/{{os.getpid()}}", "w").close()
+        explore(program, schedules=100, workers=2)
+        print(os.getpid())
         """
     )
-    assert said.split() == ["2", "False"]
+    processes = {path.name for path in tmp_path.iterdir()}
+    assert len(processes) == 2
+    assert said.strip() not in processes
 
 
 @needs_fork
@@ -110,7 +109,7 @@ def test_a_worker_that_ends_by_itself_is_an_error():
         """
         def program():
             in_threads(lambda: None)
-            os._exit(3)
+            signal.raise_signal(signal.SIGKILL)
         try:
             explore(program, schedules=50, workers=2)
         except RuntimeError as error:
@@ -156,7 +155,7 @@ def test_other_threads_are_refused():
     thread = threading.Thread(target=ended.wait, name="bystander")
     thread.start()
     try:
-        with pytest.raises(RuntimeError, match="workers=2 cannot be forked while other threads run .*bystander"):
+        with pytest.raises(RuntimeError, match=r"workers=2 cannot be forked while other threads run .*bystander"):
             explore(guarded(2), workers=2)
     finally:
         ended.set()
