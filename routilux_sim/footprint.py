@@ -76,8 +76,8 @@ def footprint_of(trace: Trace) -> Footprint:
 def _said(trace: Trace) -> Iterator[tuple[int, str, Any]]:
     """The events that matter."""
     ended: set[int] = set()
-    for task, op, obj, _, _ in trace:
-        if obj is TASKS or op in UNSAID:
+    for task, op, obj, _, is_step in trace:
+        if obj is TASKS or (op in UNSAID and not is_step):
             continue
         if op == "end":
             ended.add(id(obj))

@@ -174,7 +174,7 @@ class Steps:
             elif op == "due":
                 due.add(task)
             elif step is not None:
-                if op == "wake" or (op == "spawn" and isinstance(obj, Task)):
+                if op in {"wake", "spawn"} and isinstance(obj, Task):
                     step.wakes.append(obj.number)
                 if op != "wake" and (about := _object_of(op, obj)) is not None:
                     step.events.append((op, about))
