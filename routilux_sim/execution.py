@@ -225,7 +225,10 @@ class Campaign:
             decisions = len(kernel.tape)
             only_one = not decisions and random.getstate() == random.Random(seed).getstate()  # noqa: S311
             runtime.instruments = ()
-            with self._world.quiet_executors():
+            if kernel.tasks or kernel.at_end:
+                with self._world.quiet_executors():
+                    kernel.end()
+            else:
                 kernel.end()
         error = error or kernel.failure
         if error is not None and is_interruption(error):
