@@ -242,7 +242,10 @@ class Campaign:
             decisions = len(kernel.tape)
             chance = _chance(seed, strategy, decisions)
             runtime.instruments = ()
-            with self._world.quiet_executors():
+            if kernel.tasks or kernel.at_end:
+                with self._world.quiet_executors():
+                    kernel.end()
+            else:
                 kernel.end()
         error = error or kernel.failure
         if error is not None and is_interruption(error):

@@ -14,7 +14,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-__all__ = ["derandomizing_profile", "inner_test", "is_control", "is_state_machine", "simulated_examples", "warm_up"]
+__all__ = [
+    "derandomizing_profile",
+    "inner_test",
+    "is_control",
+    "is_state_machine",
+    "own_constants",
+    "simulated_examples",
+    "warm_up",
+]
 
 SEEDS = 2**32
 """How many schedules there are for Hypothesis to choose from."""
@@ -78,7 +86,7 @@ def simulated_examples(
 
     handle.inner_test = example
     try:
-        with _seeded(function, seed), _own_constants(inner):
+        with _seeded(function, seed), own_constants(inner.__module__):
             yield
     finally:
         handle.inner_test = inner
@@ -114,8 +122,8 @@ def _seeded(function: Any, seed: int) -> Iterator[None]:
 
 
 @contextmanager
-def _own_constants(inner: Any) -> Iterator[None]:
-    """Have Hypothesis try the constants of the test's own module, and of no others.
+def own_constants(name: str) -> Iterator[None]:
+    """Have Hypothesis try the constants of the module of that name, and of no others.
 
     It collects those of every module of the project that happens to be loaded: so a test that runs alone would not make
     the examples that it makes among others.
@@ -127,7 +135,7 @@ def _own_constants(inner: Any) -> Iterator[None]:
         yield  # Of another version, which has none, or has them elsewhere.
         return
     usual = getattr(providers, "_get_local_constants", None)
-    module = sys.modules.get(inner.__module__)
+    module = sys.modules.get(name)
     if usual is None or module is None:
         yield
         return

@@ -236,6 +236,8 @@ def give_back(kernel: Kernel) -> None:
     for borrowed in kernel.kept.values():
         if isinstance(borrowed, _Borrowed) and getattr(borrowed.pool._work_queue, "execution", 0) == kernel.number:
             borrowed.swap()
+    if not _pools._threads_queues:
+        return
     for thread, box in list(_pools._threads_queues.items()):
         # It would stay there for ever if a task still waits in the box: the task knows the thread.
         if type(box) is _Box:

@@ -20,7 +20,7 @@ from typing import Any
 from routilux_sim.kernel.core import Kernel, here
 from routilux_sim.unfrozen import API, put_back, thaw
 
-__all__ = ["freezegun_classes", "frozen_epoch_ns", "inhabited", "installed"]
+__all__ = ["enter", "freezegun_classes", "frozen_epoch_ns", "installed", "leave"]
 
 _EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
@@ -235,28 +235,33 @@ def installed(simulated: Mapping[str, Callable[..., Any]], originals: list[tuple
             sys.meta_path.remove(finder)
 
 
-@contextmanager
-def inhabited(kernel: Kernel) -> Iterator[None]:
-    """Let freezegun set the wall clock of one execution, which begins with what is frozen now and leaves it so."""
-    global _clocks  # noqa: PLW0603 - one execution at a time has the process
+_Kept = tuple[list[tuple[list[Any], list[Any]]], list[tuple[Any, dict[str, Any]]]]
+
+
+def enter(kernel: Kernel) -> _Kept | None:
+    """Let freezegun set the wall clock of an execution, which begins with what is frozen now; then `leave`."""
     api: Any = sys.modules.get(API)
-    lists: list[list[Any]] = []
-    moved: list[tuple[Any, Any]] = []
-    if api is not None:
-        lists = [api.freeze_factories, api.tz_offsets, api.ignore_lists, api.tick_flags]
-        moved = [(factory, dict(vars(factory))) for factory in api.freeze_factories]
-        _begin(api, kernel)
-    before = [list(each) for each in lists]
-    try:
-        yield
-    finally:
-        if _clocks is not None:
-            _clocks.end()
-            _clocks = None
-        for each, items in zip(lists, before, strict=True):
-            each[:] = items
-        for factory, attributes in moved:
-            vars(factory).update(attributes)
+    if api is None:
+        return None
+    lists = [api.freeze_factories, api.tz_offsets, api.ignore_lists, api.tick_flags]
+    moved = [(factory, dict(vars(factory))) for factory in api.freeze_factories]
+    _begin(api, kernel)
+    return [(each, list(each)) for each in lists], moved
+
+
+def leave(kept: _Kept | None) -> None:
+    """Leave what is frozen as `enter` found it; freezegun may have been imported in between."""
+    global _clocks  # noqa: PLW0603 - one execution at a time has the process
+    if _clocks is not None:
+        _clocks.end()
+        _clocks = None
+    if kept is None:
+        return
+    for each, items in kept[0]:
+        each[:] = items
+    factory: Any
+    for factory, attributes in kept[1]:
+        vars(factory).update(attributes)
 
 
 def _begin(api: Any, kernel: Kernel | None = None) -> None:

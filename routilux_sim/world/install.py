@@ -199,17 +199,18 @@ class World:
         counter = threading._counter  # type: ignore[attr-defined]
         policy = asyncio.events._event_loop_policy  # type: ignore[attr-defined]
         if policy is None:
-            # It is made once, under a lock: whether that has been must not change the steps.
-            asyncio.events._init_event_loop_policy()  # type: ignore[attr-defined]
+            # It is made when first asked for, under a lock: whether that has been must not change the steps.
+            asyncio.events._event_loop_policy = asyncio.DefaultEventLoopPolicy()  # type: ignore[attr-defined]
         outside = thread_state.take()
         random.seed(seed)
         uuid._last_timestamp = None  # type: ignore[attr-defined] # kept from one identifier to the next
         threading._counter = itertools.count(1).__next__  # type: ignore[attr-defined]
         self._pools.count_from(0)
+        frozen = freezing.enter(kernel)
         try:
-            with freezing.inhabited(kernel):
-                yield
+            yield
         finally:
+            freezing.leave(frozen)
             if kernel.entering is not None:
                 kernel.entering(None)
             thread_state.put(outside)
