@@ -5,9 +5,9 @@ from __future__ import annotations
 import gc
 import random
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from inspect import isawaitable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from routilux.log import ExecutionLog
 from routilux_sim.interruption import is_interruption
@@ -20,12 +20,16 @@ from routilux_sim.judge.watch import watch
 from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, Kernel, Limits
 from routilux_sim.kernel.task import Carriers
 from routilux_sim.log_lines import render_all
+from routilux_sim.points.code_under_test import Instrument, check_instrument
 from routilux_sim.schedule import Schedule
 from routilux_sim.strategy import Strategy
 from routilux_sim.world import audit, watchdog
 from routilux_sim.world.install import World
 from routilux_sim.world.runtime import SimRuntime
 from routilux_sim.world.threads import join_task
+
+if TYPE_CHECKING:
+    from routilux_sim.points.instrumentation import Instrumentation
 
 __all__ = ["Campaign", "Execution", "LogCollector", "Program"]
 
@@ -76,6 +80,7 @@ class Execution:
         steps: Scheduling points and clock readings passed.
         left_running: Tasks that were still there when the program had ended; empty if it did not end by itself.
         fair_from: The step from which on tasks were scheduled fairly, whatever the strategy; None: nowhere.
+        decisions: How many were made.
         is_only_one: Nothing was left to choose, and chance had no say: no other execution of the program differs.
     """
 
@@ -90,6 +95,7 @@ class Execution:
         steps: int,
         log: list[dict[str, Any]],
         schedule: Callable[[], Schedule],
+        decisions: int,
         is_only_one: bool,
         left_running: list[LeftRunning],
         fair_from: int | None,
@@ -101,6 +107,7 @@ class Execution:
         self.elapsed_ns = elapsed_ns
         self.steps = steps
         self.log = log
+        self.decisions = decisions
         self.is_only_one = is_only_one
         self.left_running = left_running
         self.fair_from = fair_from
@@ -153,12 +160,19 @@ class Campaign:
         program: A callable without arguments.
         limits: How long one execution may go on.
         epoch_ns: The wall clock at the beginning, in nanoseconds since 1970.
+        instrument: Where accesses to shared memory are scheduling points: ``"auto"``, names of modules, or None.
 
     Attributes:
         program: What it runs.
     """
 
-    def __init__(self, program: Program, limits: Limits | None = None, epoch_ns: int = DEFAULT_EPOCH_NS) -> None:
+    def __init__(
+        self,
+        program: Program,
+        limits: Limits | None = None,
+        epoch_ns: int = DEFAULT_EPOCH_NS,
+        instrument: Instrument = None,
+    ) -> None:
         if not callable(program):
             raise TypeError(f"a program must be a callable without arguments, not {program!r}")
         self.program = program
@@ -166,20 +180,35 @@ class Campaign:
         self._fairness = Fairness(self._limits.max_steps)
         self._epoch_ns = epoch_ns
         self._world = World(program)
+        self._points = _instrumentation(program, check_instrument(instrument))
         self._carriers: Carriers
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """Install the simulated world for as long as executions are to run."""
         audit.install()
-        with self._world.installed(), _garbage_kept_out(), watchdog.watching(self._limits.hang_seconds):
+        points = nullcontext() if self._points is None else self._points.installed()
+        with self._world.installed(), points, _garbage_kept_out(), watchdog.watching(self._limits.hang_seconds):
             self._carriers = Carriers()
             try:
                 yield
             finally:
                 self._carriers.close()
 
-    def execute(self, strategy: Strategy, seed: int, *, log: bool = False, enabled: bool = False) -> Execution:
+    @property
+    def shared(self) -> int:
+        """How much memory is known to be shared, by name: what was not known has had no scheduling points."""
+        return 0 if self._points is None else self._points.sharing.size
+
+    def execute(
+        self,
+        strategy: Strategy,
+        seed: int,
+        *,
+        log: bool = False,
+        enabled: bool = False,
+        points: dict[str, Any] | None = None,
+    ) -> Execution:
         """Run the program once; the strategy has begun already.
 
         Args:
@@ -187,6 +216,8 @@ class Campaign:
             seed: For the program's own randomness.
             log: Write an execution log.
             enabled: Note at each decision which tasks could run.
+            points: As in `Schedule`: what memory is to be known as shared from the beginning; None: all that has been
+                found to be so far.
         """
         if gc.get_count()[0] > GARBAGE:
             gc.collect()
@@ -208,7 +239,8 @@ class Campaign:
             instruments = (ExecutionLog(collector.write),)
         runtime = SimRuntime(kernel, instruments)
         values: list[Any] = []
-        with self._world.inhabited(kernel, runtime, seed):
+        known = self.shared
+        with self._world.inhabited(kernel, runtime, seed), _points(self._points, kernel, points) as points:
             kernel.run(kernel.spawn_caller(lambda: self._main(kernel, runtime, values)))
             elapsed = kernel.now
             error = kernel.failure
@@ -223,7 +255,7 @@ class Campaign:
             # It refers to the kernel, and an execution is to leave no cycles behind.
             kernel.at_limit = None
             decisions = len(kernel.tape)
-            only_one = not decisions and random.getstate() == random.Random(seed).getstate()  # noqa: S311
+            only_one = not decisions and known == self.shared and random.getstate() == random.Random(seed).getstate()  # noqa: S311
             runtime.instruments = ()
             if kernel.tasks or kernel.at_end:
                 with self._world.quiet_executors():
@@ -242,7 +274,10 @@ class Campaign:
             elapsed_ns=elapsed,
             steps=kernel.steps,
             log=collector.lines if collector is not None else [],
-            schedule=lambda: Schedule.of(seed, strategy.name, tape, candidates, self._epoch_ns, self._limits.max_steps),
+            schedule=lambda: Schedule.of(
+                seed, strategy.name, tape, candidates, self._epoch_ns, self._limits.max_steps, points
+            ),
+            decisions=decisions,
             is_only_one=only_one,
             left_running=left,
             fair_from=fairness.begun,
@@ -259,10 +294,35 @@ class Campaign:
         while (task := kernel.first_to_join()) is not None:
             join_task(kernel, task, None)
         runtime.exit()
+        if self._points is not None:
+            self._points.let_go()
         # Daemon threads may get another turn before the end, or not.
         kernel.point("exit")
         if leaving is not None and leaving.code not in {None, 0}:
             raise leaving
+
+
+def _instrumentation(program: Program, instrument: str | tuple[str, ...] | None) -> Instrumentation | None:
+    if instrument is None:
+        return None
+    from routilux_sim.points.instrumentation import Instrumentation  # noqa: PLC0415 - needs more than most want
+
+    return Instrumentation(program, instrument)
+
+
+@contextmanager
+def _points(
+    instrumentation: Instrumentation | None, kernel: Kernel, points: dict[str, Any] | None
+) -> Iterator[dict[str, Any] | None]:
+    """Make accesses to memory scheduling points; gives what decides which, for the schedule."""
+    if instrumentation is None:
+        yield None
+        return
+    made = instrumentation.begin(kernel, None if points is None else points["shared"])
+    try:
+        yield made
+    finally:
+        instrumentation.end()
 
 
 def _plain(value: Any) -> Any:

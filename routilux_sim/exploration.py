@@ -13,6 +13,7 @@ from routilux_sim.explanation import explain
 from routilux_sim.judge.verdict import FailureKind, Verdict, of_campaign
 from routilux_sim.kernel.core import HANG_SECONDS, Limits
 from routilux_sim.kernel.errors import InconclusiveError, NondeterminismError
+from routilux_sim.points.code_under_test import Instrument
 from routilux_sim.schedule import Schedule
 from routilux_sim.simulation import check_seed, epoch_of
 from routilux_sim.strategy import Strategy, make_strategy
@@ -128,6 +129,7 @@ def explore(
     progress: Callable[[int], object] | None = None,
     hang_seconds: float | None = HANG_SECONDS,
     check_determinism: bool = False,
+    instrument: Instrument = None,
 ) -> Report:
     """Run ``program`` under many schedules; stop at the first failure, or when a budget is spent.
 
@@ -146,6 +148,7 @@ def explore(
         hang_seconds: As for `simulate`, for each execution.
         check_determinism: Run every schedule a second time, and stop when the program does not do the same: the verdict
             is ``inconclusive`` then, and ``nondeterminism`` says where and why.
+        instrument: As for `simulate`.
 
     Raises:
         ValueError, TypeError: An unknown strategy, or a budget that is not a number above 0.
@@ -153,7 +156,7 @@ def explore(
     """
     _check_budget(schedules, seconds)
     chosen = make_strategy(strategy)
-    campaign = Campaign(program, Limits(max_steps, max_seconds, hang_seconds), epoch_of(epoch))
+    campaign = Campaign(program, Limits(max_steps, max_seconds, hang_seconds), epoch_of(epoch), instrument)
     search = _Search(campaign, chosen, check_seed(seed), schedules, seconds, progress, check_determinism)
     with campaign.running():
         return search.run()
@@ -187,6 +190,7 @@ class _Search:
         self._progress = progress
         self._check = check
         self._count = 0
+        self._had_choices = False
         self._virtual_ns = 0
         self._began = 0.0
 
@@ -202,6 +206,7 @@ class _Search:
             self._virtual_ns += execution.elapsed_ns
             if self._progress is not None:
                 self._progress(self._count)
+            self._had_choices = self._had_choices or execution.decisions > 0
             if execution.error is not None:
                 return self._broken(execution, moments)
             if self._check:
@@ -209,7 +214,7 @@ class _Search:
                 if found is not None:
                     return self._report(inconclusive=True, reason=str(found), nondeterminism=found)
             if execution.is_only_one:
-                if self._count > 1:
+                if self._had_choices:
                     return self._report(
                         inconclusive=True,
                         reason=f"seed {seed} left nothing to choose, but an earlier schedule did: the program keeps "
