@@ -240,7 +240,7 @@ class Campaign:
         runtime = SimRuntime(kernel, instruments)
         values: list[Any] = []
         known = self.shared
-        with self._world.inhabited(kernel, runtime, seed), _points(self._points, kernel, points) as points:
+        with self._world.inhabited(kernel, runtime, seed), _points(self._points, kernel, points) as known_points:
             kernel.run(kernel.spawn_caller(lambda: self._main(kernel, runtime, values)))
             elapsed = kernel.now
             error = kernel.failure
@@ -275,7 +275,7 @@ class Campaign:
             steps=kernel.steps,
             log=collector.lines if collector is not None else [],
             schedule=lambda: Schedule.of(
-                seed, strategy.name, tape, candidates, self._epoch_ns, self._limits.max_steps, points
+                seed, strategy.name, tape, candidates, self._epoch_ns, self._limits.max_steps, known_points
             ),
             decisions=decisions,
             is_only_one=only_one,

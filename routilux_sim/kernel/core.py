@@ -505,6 +505,11 @@ class Kernel:
             self._note(())
         return value
 
+    @property
+    def chooses_by(self) -> tuple[Callable[[Task | None, list[Task]], int], Callable[[str, int], int]]:
+        """Who is asked now."""
+        return self._pick, self._draw
+
     def choose_by(self, pick: Callable[[Task | None, list[Task]], int], draw: Callable[[str, int], int]) -> None:
         """Ask others than the strategy's methods from now on."""
         self._pick = pick

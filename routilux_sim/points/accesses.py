@@ -27,8 +27,8 @@ class Access(NamedTuple):
 
     Attributes:
         at: The index of the instruction that it is to be noted before.
-        what: `ATTRIBUTE` or `CONTAINER`: the object is on the stack; `BOUND`: a method bound to it is; `ARGUMENT`: it is
-            a function's first argument; `NAMED`: ``getattr`` and the like, whose name follows the object; `STEP`: an
+        what: `ATTRIBUTE` or `CONTAINER`: the object is on the stack; `BOUND`: a method bound to it is; `ARGUMENT`: it
+            is a function's first argument; `NAMED`: ``getattr`` and the like, whose name follows the object; `STEP`: an
             iterator over it is; `CELL`, `GLOBAL`: a variable.
         op: ``read`` or ``write``.
         depth: How deep on the stack the object is, from 1 for the top; 0 for variables.
@@ -46,7 +46,7 @@ class Access(NamedTuple):
     load: int = -1
 
 
-_SIMPLE: dict[str, tuple[str, int]] = {
+_CONTAINERS: dict[str, tuple[str, int]] = {
     "BINARY_SUBSCR": (READ, 2),
     "STORE_SUBSCR": (WRITE, 2),
     "DELETE_SUBSCR": (WRITE, 2),
@@ -66,27 +66,16 @@ _SIMPLE: dict[str, tuple[str, int]] = {
 }
 """Instructions that work on a container: what they do, and where it is on the stack."""
 
-_ATTRIBUTES = {"LOAD_ATTR": READ, "LOAD_METHOD": READ, "STORE_ATTR": WRITE, "DELETE_ATTR": WRITE}
-_CELLS = {"LOAD_DEREF": READ, "STORE_DEREF": WRITE, "DELETE_DEREF": WRITE}
-_GLOBALS = {"LOAD_GLOBAL": READ, "STORE_GLOBAL": WRITE, "DELETE_GLOBAL": WRITE}
-_TESTS = {"POP_JUMP_IF_TRUE", "POP_JUMP_IF_FALSE"} | (
-    {
-        "POP_JUMP_FORWARD_IF_TRUE",
-        "POP_JUMP_FORWARD_IF_FALSE",
-        "POP_JUMP_BACKWARD_IF_TRUE",
-        "POP_JUMP_BACKWARD_IF_FALSE",
-        "JUMP_IF_TRUE_OR_POP",
-        "JUMP_IF_FALSE_OR_POP",
-    }
-    if sys.version_info < (3, 13)
-    else set()
-)
-_TESTS = _TESTS if sys.version_info < (3, 13) else set()
+if sys.version_info < (3, 13):
+    # From then on a test has an instruction of its own before the jump.
+    _JUMPS = ("POP_JUMP_IF", "POP_JUMP_FORWARD_IF", "POP_JUMP_BACKWARD_IF")
+    _CONTAINERS |= {f"{jump}_{truth}": (READ, 1) for jump in _JUMPS for truth in ("TRUE", "FALSE")}
+    _CONTAINERS |= {f"JUMP_IF_{truth}_OR_POP": (READ, 1) for truth in ("TRUE", "FALSE")}
+
 _NAMED = {"getattr": READ, "hasattr": READ, "setattr": WRITE, "delattr": WRITE}
-_PRECALLS = sys.version_info < (3, 12)
 _CALLABLE_FIRST = sys.version_info >= (3, 13)
-_UNSHARED = {"fresh", "bool"}
-"""Origins of what no other task can have."""
+_UNSHARED = {"const", "fresh", "bool"}
+"""Origins of what no other task can have, or of what is no container."""
 
 
 def accesses(code: bc.Bytecode) -> list[Access]:
@@ -95,91 +84,103 @@ def accesses(code: bc.Bytecode) -> list[Access]:
     Raises:
         UnclearError: The instructions are beyond this analysis.
     """
-    before = stacks(code)
     found: list[Access] = []
-    for index, item in enumerate(code):
-        stack = before[index]
-        if stack is not None and isinstance(item, bc.Instr):
-            access = _access(code, index, item, stack)
-            if access is not None and (access.op == WRITE or access.what == ATTRIBUTE or _can_be_shared(access.origin)):
+    for index, (item, stack) in enumerate(zip(code, stacks(code), strict=True)):
+        if stack is not None and isinstance(item, bc.Instr) and item.name in _KINDS:
+            access = _KINDS[item.name](code, index, item, stack)
+            if access is not None:
                 found.append(access)
     return found
 
 
 def _can_be_shared(origin: Origin) -> bool:
-    if origin is None:
-        return True
-    if origin[0] == "const":
-        # Constants may be objects that a rewriting put there, but no containers.
-        return False
-    return origin[0] not in _UNSHARED
+    return origin is None or origin[0] not in _UNSHARED
 
 
-def _access(code: bc.Bytecode, index: int, item: Any, stack: Stack) -> Access | None:
-    name = item.name
-    if name in _SIMPLE:
-        op, depth = _SIMPLE[name]
-        return Access(index, CONTAINER, op, depth, "", stack[-depth])
-    if name in _ATTRIBUTES:
-        attribute = item.arg[1] if isinstance(item.arg, tuple) else item.arg
-        return Access(index, ATTRIBUTE, _ATTRIBUTES[name], 1, attribute, stack[-1])
-    if name in _CELLS:
-        return Access(index, CELL, _CELLS[name], 0, item.arg.name, None)
-    if name in _GLOBALS:
-        variable = item.arg[1] if isinstance(item.arg, tuple) else item.arg
-        return Access(index, GLOBAL, _GLOBALS[name], 0, variable, None)
-    if name in _TESTS:
-        return Access(index, CONTAINER, READ, 1, "", stack[-1])
-    if name == "FOR_ITER":
-        return Access(index, STEP, READ, 1, "", None)
-    if name == "BINARY_OP":
-        return _binary(index, item, stack)
-    if name == "COMPARE_OP":
-        sides = (stack[-1], stack[-2])
-        if any(side is not None and side[0] == "fresh" for side in sides):
-            depth = 2 if sides[0] is not None and sides[0][0] == "fresh" else 1
-            return Access(index, CONTAINER, READ, depth, "", stack[-depth])
-        return None
-    if name == "CALL_FUNCTION_EX":
-        depth = 2 if item.arg & 1 else 1
-        return Access(index, CONTAINER, READ, depth, "", stack[-depth])
-    if name == ("PRECALL" if _PRECALLS else "CALL") or name == "CALL_KW":
-        return _call(code, index, item, stack)
-    return None
+def _container(code: bc.Bytecode, index: int, item: Any, stack: Stack) -> Access | None:  # noqa: ARG001 - a handler's
+    op, depth = _CONTAINERS[item.name]
+    return _in_container(index, op, depth, stack)
 
 
-def _binary(index: int, item: Any, stack: Stack) -> Access | None:
+def _in_container(index: int, op: str, depth: int, stack: Stack) -> Access | None:
+    origin = stack[-depth]
+    return Access(index, CONTAINER, op, depth, "", origin) if _can_be_shared(origin) else None
+
+
+def _attribute(code: bc.Bytecode, index: int, item: Any, stack: Stack) -> Access:  # noqa: ARG001 - a handler's
+    name = item.arg[1] if isinstance(item.arg, tuple) else item.arg
+    return Access(index, ATTRIBUTE, READ if item.name.startswith("LOAD") else WRITE, 1, name, stack[-1])
+
+
+def _cell(code: bc.Bytecode, index: int, item: Any, stack: Stack) -> Access:  # noqa: ARG001 - a handler's
+    return Access(index, CELL, READ if item.name.startswith("LOAD") else WRITE, 0, item.arg.name, None)
+
+
+def _global(code: bc.Bytecode, index: int, item: Any, stack: Stack) -> Access:  # noqa: ARG001 - a handler's
+    name = item.arg[1] if isinstance(item.arg, tuple) else item.arg
+    return Access(index, GLOBAL, READ if item.name.startswith("LOAD") else WRITE, 0, name, None)
+
+
+def _step(code: bc.Bytecode, index: int, item: Any, stack: Stack) -> Access:  # noqa: ARG001 - a handler's
+    return Access(index, STEP, READ, 1, "next", None)
+
+
+def _binary(code: bc.Bytecode, index: int, item: Any, stack: Stack) -> Access | None:  # noqa: ARG001 - a handler's
     """``items += more`` changes the container; ``number += 1`` does not."""
     if not item.arg.name.startswith("INPLACE_") or (stack[-1] is not None and stack[-1][0] == "const"):
         return None
-    return Access(index, CONTAINER, WRITE, 2, "", stack[-2])
+    return _in_container(index, WRITE, 2, stack)
+
+
+def _compare(code: bc.Bytecode, index: int, item: Any, stack: Stack) -> Access | None:  # noqa: ARG001 - a handler's
+    """``items == []``: of two values that are not known, hardly ever one is a container."""
+    for depth, other in ((1, 2), (2, 1)):
+        if stack[-other] == ("fresh",):
+            return _in_container(index, READ, depth, stack)
+    return None
+
+
+def _call_with_all(code: bc.Bytecode, index: int, item: Any, stack: Stack) -> Access | None:  # noqa: ARG001 - a handler's
+    """``function(*items, **more)``."""
+    return _in_container(index, READ, 2 if item.arg & 1 else 1, stack)
 
 
 def _call(code: bc.Bytecode, index: int, item: Any, stack: Stack) -> Access | None:
     count = item.arg
-    names = item.name == "CALL_KW"
-    depth = count + names + 1
-    # The callable, and beside it nothing or the object that a method is bound to.
-    position = depth + 1 if _CALLABLE_FIRST else depth
-    if len(stack) < depth + 1:
-        return None
-    marker = stack[-position]
-    at = index
-    before = code[index - 1] if index else None
-    if isinstance(before, bc.Instr) and before.name == "KW_NAMES":
-        at = index - 1
+    # The names of keyword arguments may lie on top, below them the arguments; then come the callable and, beside it,
+    # nothing or the object that a method is bound to.
+    first = count + (item.name == "CALL_KW")
+    position = first + 2 if _CALLABLE_FIRST else first + 1
+    marker = stack[-position] if len(stack) >= position else None
     if marker is None:
         return None
-    if marker[0] == "method" and stack[-depth] is marker and stack[-depth - 1] is marker:
-        _, load, method, base = marker
-        if method in METHODS and _can_be_shared(base):
-            return Access(at, BOUND, METHODS[method], position, method, base, load)
-        if method in FUNCTIONS and count:
-            return Access(at, ARGUMENT, FUNCTIONS[method], depth - 1, method, stack[-depth + 1])
-    elif marker[0] == "function" and count:
-        function = marker[2]
-        if function in FUNCTIONS:
-            return Access(at, ARGUMENT, FUNCTIONS[function], depth - 1, function, stack[-depth + 1])
-        if function in _NAMED and count > 1:
-            return Access(at, NAMED, _NAMED[function], depth - 1, function, stack[-depth + 1])
+    before = code[index - 1]
+    at = index - 1 if isinstance(before, bc.Instr) and before.name == "KW_NAMES" else index
+    if marker[0] == "method":
+        _, load, name, base = marker
+        if name in METHODS and _can_be_shared(base):
+            return Access(at, BOUND, METHODS[name], position, name, base, load)
+    elif marker[0] == "function":
+        name = marker[2]
+    else:
+        return None
+    if name in FUNCTIONS and count and _can_be_shared(stack[-first]):
+        return Access(at, ARGUMENT, FUNCTIONS[name], first, name, stack[-first])
+    if name in _NAMED and count > 1 and marker[0] == "function":
+        return Access(at, NAMED, _NAMED[name], first, name, stack[-first])
     return None
+
+
+_KINDS: dict[str, Any] = {
+    **dict.fromkeys(_CONTAINERS, _container),
+    **dict.fromkeys(("LOAD_ATTR", "LOAD_METHOD", "STORE_ATTR", "DELETE_ATTR"), _attribute),
+    **dict.fromkeys(("LOAD_DEREF", "STORE_DEREF", "DELETE_DEREF"), _cell),
+    **dict.fromkeys(("LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL"), _global),
+    "FOR_ITER": _step,
+    "BINARY_OP": _binary,
+    "COMPARE_OP": _compare,
+    "CALL_FUNCTION_EX": _call_with_all,
+    # Where there is one of these, the call itself does not see the arguments any more.
+    "PRECALL" if sys.version_info < (3, 12) else "CALL": _call,
+    "CALL_KW": _call,
+}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import sys
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any
@@ -31,18 +31,13 @@ def check_instrument(instrument: Any) -> str | tuple[str, ...] | None:
     """Return what is to be instrumented, if that can be.
 
     Raises:
-        ValueError, TypeError: It is neither ``"auto"``, nor a sequence of names of modules or packages, nor None.
+        ValueError: It is neither ``"auto"``, nor a sequence of names of modules or packages, nor None.
     """
     if instrument is None or instrument == "auto":
         return instrument  # type: ignore[no-any-return]
-    if isinstance(instrument, str):
+    names = () if isinstance(instrument, str) or not isinstance(instrument, Iterable) else tuple(instrument)
+    if not names or not all(isinstance(name, str) and name for name in names):
         raise ValueError(f'instrument must be "auto", a list of module names or None, not {instrument!r}')
-    try:
-        names = tuple(instrument)
-    except TypeError:
-        names = (instrument,)
-    if not all(isinstance(name, str) and name for name in names):
-        raise TypeError(f'instrument must be "auto", a list of module names or None, not {instrument!r}')
     for name in names:
         if name.partition(".")[0] == "routilux_sim":
             raise ValueError(f"instrument={name!r}: the simulator cannot be run under itself; name other modules")
@@ -115,23 +110,24 @@ class CodeUnderTest:
         self, item: Any, modules: dict[int, ModuleType], inside: dict[int, bool], found: list[FunctionType]
     ) -> list[Any]:
         """What is reached from an object."""
-        if isinstance(item, ModuleType):
-            return list(vars(item).values()) if self.contains(item) else []
-        if isinstance(item, CodeType | FrameType):
-            return []
         if isinstance(item, FunctionType):
             return self._next_of_function(item, modules, inside, found)
-        if isinstance(item, type):
-            module = sys.modules.get(item.__module__)
-            if module is None or not self.contains(module):
-                return []
-            return [module, *vars(item).values(), *item.__bases__]
-        kind = type(item)
-        if kind.__module__.startswith(("_pytest.", "pluggy.", "routilux_sim.")) or not gc.is_tracked(item):
-            return []
-        if kind is dict and id(item) in modules:
+        if isinstance(item, type | ModuleType):
+            return self._next_of_scope(item)
+        if type(item) is dict and id(item) in modules:
             return [modules[id(item)]]
+        if isinstance(item, CodeType | FrameType) or not gc.is_tracked(item) or _is_runners(type(item)):
+            return []
         return gc.get_referents(item)
+
+    def _next_of_scope(self, item: type | ModuleType) -> list[Any]:
+        """What is reached from a class or a module: nothing, unless it belongs to the code under test."""
+        if isinstance(item, ModuleType):
+            return list(vars(item).values()) if self.contains(item) else []
+        module = sys.modules.get(item.__module__)
+        if module is None or not self.contains(module):
+            return []
+        return [module, *vars(item).values(), *item.__bases__]
 
     def _next_of_function(
         self, item: FunctionType, modules: dict[int, ModuleType], inside: dict[int, bool], found: list[FunctionType]
@@ -154,6 +150,11 @@ class CodeUnderTest:
         """Whether a function of no module there is belongs to the code under test."""
         name = str(function.__globals__.get("__name__"))
         return not _is_under(name, _OWN) if self._names is None else _is_under(name, self._names)
+
+
+def _is_runners(kind: type) -> bool:
+    """Whether a class is the test runner's or the simulator's: their objects know of everything."""
+    return str(kind.__module__).startswith(("_pytest.", "pluggy.", "routilux_sim."))
 
 
 def _is_full(cell: Any) -> bool:

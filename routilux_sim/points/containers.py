@@ -11,58 +11,80 @@ from collections import deque
 from types import FunctionType
 from typing import Any
 
-__all__ = ["FUNCTIONS", "METHODS", "OWN_ITERATORS", "READ", "VIEWS", "WRITE", "is_container", "is_iterator"]
+__all__ = [
+    "FUNCTIONS",
+    "METHODS",
+    "OUTER_ITERATORS",
+    "OWN_ITERATORS",
+    "READ",
+    "VIEWS",
+    "WRITE",
+    "is_container",
+    "is_iterator",
+    "override",
+]
 
 READ, WRITE = "read", "write"
 
 CONTAINERS = (list, dict, set, deque, bytearray, array.array)
 
-_WRITING = """
+_READING_METHODS = """
+    index count copy get keys values items union intersection difference symmetric_difference issubset issuperset
+    isdisjoint most_common elements total tolist tobytes join find rfind decode startswith endswith hex
+    __getitem__ __contains__ __len__ __iter__ __reversed__ __copy__
+"""
+_WRITING_METHODS = """
     append appendleft extend extendleft insert remove pop popleft popitem clear sort reverse rotate update setdefault
     move_to_end add discard difference_update intersection_update symmetric_difference_update subtract
     frombytes fromlist byteswap
     __setitem__ __delitem__ __iadd__ __ior__ __isub__ __iand__
 """
-_READING = """
-    index count copy get keys values items union intersection difference symmetric_difference issubset issuperset
-    isdisjoint most_common elements total tolist tobytes join find rfind decode startswith endswith hex
-    __getitem__ __contains__ __len__ __iter__ __reversed__ __copy__
+_READING_FUNCTIONS = """
+    len sorted list sum max min any all tuple set frozenset dict iter bool reversed enumerate zip repr str bytes
+    bytearray deque deepcopy nlargest nsmallest bisect bisect_left bisect_right choice sample
 """
+_WRITING_FUNCTIONS = "next heappush heappop heapify heappushpop heapreplace insort insort_left insort_right shuffle"
 
-METHODS: dict[str, str] = dict.fromkeys(_READING.split(), READ) | dict.fromkeys(_WRITING.split(), WRITE)
+METHODS: dict[str, str] = {
+    **dict.fromkeys(_READING_METHODS.split(), READ),
+    **dict.fromkeys(_WRITING_METHODS.split(), WRITE),
+}
 """What methods of containers do to the container, by name."""
 
-FUNCTIONS: dict[str, str] = dict.fromkeys(
-    "len sorted list sum max min any all tuple set frozenset dict iter bool reversed enumerate zip repr str bytes "
-    "bytearray deque deepcopy nlargest nsmallest bisect bisect_left bisect_right choice sample".split(),
-    READ,
-) | dict.fromkeys(
-    "next heappush heappop heapify heappushpop heapreplace insort insort_left insort_right shuffle".split(), WRITE
-)
+FUNCTIONS: dict[str, str] = {
+    **dict.fromkeys(_READING_FUNCTIONS.split(), READ),
+    **dict.fromkeys(_WRITING_FUNCTIONS.split(), WRITE),
+}
 """What functions do to their first argument, by name, if that is a container or an iterator."""
 
-VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
+_mapping: dict[Any, Any] = {}
+
+VIEWS: tuple[type, ...] = (type(_mapping.keys()), type(_mapping.values()), type(_mapping.items()))
 """What shows a dictionary, and is read when that is."""
 
-OWN_ITERATORS: dict[type, int] = {
-    kind: 1
-    for kind in (
-        type(iter([])),
-        type(reversed([])),
-        type(iter({}.keys())),
-        type(iter({}.values())),
-        type(iter({}.items())),
-        type(reversed({}.keys())),
-        type(reversed({}.values())),
-        type(reversed({}.items())),
-        type(iter(set())),
-        type(iter(deque())),
-        type(reversed(deque())),
-        type(iter(bytearray())),
-        type(iter(array.array("b"))),
-    )
-} | {kind: 2 for kind in (enumerate, zip, map, filter, itertools.islice, itertools.chain, itertools.takewhile)}
-"""Iterators that read a container at each step: 1 if they refer to it, 2 if to iterators which do."""
+_STEPPING: tuple[Any, ...] = (
+    iter([]),
+    reversed([]),
+    iter(_mapping.keys()),
+    iter(_mapping.values()),
+    iter(_mapping.items()),
+    reversed(_mapping.keys()),
+    reversed(_mapping.values()),
+    reversed(_mapping.items()),
+    iter(set()),
+    iter(deque()),
+    reversed(deque()),
+    iter(bytearray()),
+    iter(array.array("b")),
+)
+
+OWN_ITERATORS = frozenset(map(type, _STEPPING))
+"""Iterators that read a container at each step, which they refer to."""
+
+OUTER_ITERATORS = frozenset((enumerate, zip, map, filter, itertools.islice, itertools.chain, itertools.takewhile))
+"""Iterators over iterators, which they refer to."""
+
+_HEAP_TYPE = 1 << 9
 
 _kinds: dict[type, bool] = {}
 
@@ -72,18 +94,19 @@ def is_container(kind: type) -> bool:
     found = _kinds.get(kind)
     if found is None:
         found = issubclass(kind, CONTAINERS)
-        if not kind.__flags__ & 1 << 9:
-            # Only of types that never go away.
+        if not kind.__flags__ & _HEAP_TYPE:
+            # Only types that never go away.
             _kinds[kind] = found
     return found
 
 
 def is_iterator(kind: type) -> bool:
     """Whether objects of a type are iterators written in C or generators: one step of theirs is one operation."""
-    return hasattr(kind, "__next__") and not isinstance(getattr(kind, "__next__", None), FunctionType)
+    function = getattr(kind, "__next__", None)
+    return function is not None and not isinstance(function, FunctionType)
 
 
-def overrides(kind: type, name: str) -> Any:
+def override(kind: type, name: str) -> Any:
     """The function written in Python that a container's type has for a method, or None."""
     for base in kind.__mro__:
         found = vars(base).get(name)

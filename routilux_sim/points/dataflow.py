@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 import bytecode as bc
+from bytecode.instr import TryBegin
 
 __all__ = ["Origin", "UnclearError", "stacks"]
 
@@ -76,14 +77,14 @@ class _Analysis:
                 stack = merged
             self._before[index] = stack
             item = code[index]
-            if isinstance(item, bc.TryBegin):
+            if isinstance(item, TryBegin):
                 depth = item.stack_depth
                 if not isinstance(depth, int) or depth > len(stack):
                     raise UnclearError("an exception handler's depth is not known")
                 handled = (*stack[:depth], None, None) if item.push_lasti else (*stack[:depth], None)
                 self._todo.append((self._labels[item.target], _forget(handled)))
             elif isinstance(item, bc.Instr):
-                if item.has_jump():
+                if isinstance(item.arg, bc.Label):
                     self._todo.append((self._labels[item.arg], self._after(index, item, stack, True)))
                 if item.is_final() or item.is_uncond_jump():
                     return
@@ -101,7 +102,8 @@ class _Analysis:
             values[-1], values[-item.arg] = values[-item.arg], values[-1]
             return tuple(values)
         if name in _LOADS:
-            return _LOADS[name](index, item, stack)
+            loaded: Stack = _LOADS[name](index, item, stack)
+            return loaded
         popped, pushed = _EFFECTS.get(name) or _effect(item, jump)
         if popped > len(stack):
             raise UnclearError(f"{name} finds too little on the stack")
@@ -140,19 +142,19 @@ def _variable(kind: str, name: Any) -> Origin:
     return (kind, name) if isinstance(name, str) else ("cell", name.name)
 
 
-def _load_fast(index: int, item: Any, stack: Stack) -> Stack:
+def _load_fast(_: int, item: Any, stack: Stack) -> Stack:
     return (*stack, _variable("local", item.arg))
 
 
-def _load_two(index: int, item: Any, stack: Stack) -> Stack:
+def _load_two(_: int, item: Any, stack: Stack) -> Stack:
     return (*stack, *(_variable("local", name) for name in item.arg))
 
 
-def _store_load(index: int, item: Any, stack: Stack) -> Stack:
+def _store_load(_: int, item: Any, stack: Stack) -> Stack:
     return (*stack[:-1], _variable("local", item.arg[1]))
 
 
-def _load_const(index: int, item: Any, stack: Stack) -> Stack:
+def _load_const(_: int, item: Any, stack: Stack) -> Stack:
     return (*stack, ("const", _Constant(item.arg)))
 
 
@@ -164,24 +166,15 @@ def _load_global(index: int, item: Any, stack: Stack) -> Stack:
     return (*stack, None, marker) if _BEFORE_313 else (*stack, marker, None)
 
 
-def _load_deref(index: int, item: Any, stack: Stack) -> Stack:
+def _load_deref(_: int, item: Any, stack: Stack) -> Stack:
     return (*stack, ("cell", item.arg.name))
 
 
 def _load_attr(index: int, item: Any, stack: Stack) -> Stack:
-    is_call, name = item.arg if isinstance(item.arg, tuple) else (False, item.arg)
+    is_call, name = item.arg if isinstance(item.arg, tuple) else (item.name == "LOAD_METHOD", item.arg)
     *left, base = stack
     if not is_call:
         return (*left, ("attr", name, base))
-    return _load_method_named(index, name, stack)
-
-
-def _load_method(index: int, item: Any, stack: Stack) -> Stack:
-    return _load_method_named(index, item.arg, stack)
-
-
-def _load_method_named(index: int, name: str, stack: Stack) -> Stack:
-    *left, base = stack
     marker = ("method", index, name, base)
     return (*left, marker, marker)
 
@@ -207,5 +200,5 @@ _LOADS: dict[str, Any] = {
     "LOAD_DEREF": _load_deref,
     "LOAD_CLASSDEREF": _load_deref,
     "LOAD_ATTR": _load_attr,
-    "LOAD_METHOD": _load_method,
+    "LOAD_METHOD": _load_attr,
 }

@@ -2,39 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
 from routilux_sim.points import hook
 from routilux_sim.points.accesses import ARGUMENT, ATTRIBUTE, BOUND, CELL, CONTAINER, GLOBAL, NAMED, STEP, Access
+from routilux_sim.points.calibration import counts
+from routilux_sim.points.containers import WRITE
 from routilux_sim.points.dataflow import Origin
 from routilux_sim.points.rewriting import Call, Place, rewrite
 from routilux_sim.points.sharing import Group, group_of
-from routilux_sim.points.stores import Stores, plain_name
+from routilux_sim.points.sites import (
+    AttributeName,
+    AttributeSite,
+    ContainerSite,
+    NamedSite,
+    VariableSite,
+    attribute_name,
+    global_name,
+)
+from routilux_sim.points.stores import Stores, inner_codes, plain_name
 
 __all__ = ["Plan", "Rewritten"]
 
-_attribute_names: dict[str, hook.AttributeName] = {}
-
-
-def attribute_name(name: str) -> hook.AttributeName:
-    """All attributes of a name; there is one such object in a process."""
-    found = _attribute_names.get(name)
-    if found is None:
-        found = _attribute_names[name] = hook.AttributeName(name)
-    return found
-
 
 class Rewritten:
-    """What has been rewritten in this process: the same code under the same plan is rewritten once.
-
-    Attributes:
-        refused: The code objects that could not be, and were left as they are.
-    """
+    """What has been rewritten in this process: the same code under the same plan is rewritten once."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[Any, ...], tuple[CodeType, CodeType]] = {}
-        self.refused: list[CodeType] = []
+        self._originals: dict[int, CodeType] = {}
+        self._refused: set[int] = set()
+
+    def original(self, code: CodeType) -> CodeType:
+        """What a code object was before rewriting: functions made in an earlier campaign may still have that."""
+        return self._originals.get(id(code), code)
+
+    def refused(self, code: CodeType) -> int:
+        """How many of a code object and those inside it could not be rewritten, and are left as they are."""
+        return (id(code) in self._refused) + sum(map(self.refused, inner_codes(code)))
 
     def get(self, key: tuple[Any, ...]) -> CodeType | None:
         """The rewritten code, if it is there."""
@@ -44,8 +51,10 @@ class Rewritten:
     def put(self, key: tuple[Any, ...], code: CodeType, made: CodeType | None) -> CodeType:
         """Keep it, and the original alive: the key has its id."""
         if made is None:
-            self.refused.append(code)
+            self._refused.add(id(code))
             made = code
+        if made is not code:
+            self._originals[id(made)] = code
         self._known[key] = (code, made)
         return made
 
@@ -55,24 +64,36 @@ class Plan:
 
     Args:
         stores: What the code under test stores.
-        module: The module's name.
-        namespace: Its global variables.
+        namespace: The module's global variables.
         done: What has been rewritten before.
     """
 
-    def __init__(self, stores: Stores, module: str, namespace: dict[str, Any], done: Rewritten) -> None:
+    def __init__(self, stores: Stores, namespace: dict[str, Any], done: Rewritten) -> None:
         self._stores = stores
-        self._module = module
+        self._module = str(namespace.get("__name__"))
         self._namespace = namespace
-        self._file = namespace.get("__file__")
         self._done = done
-        self._codes: dict[int, frozenset[str]] = {}
+        self._own = counts()
+        self._calls: dict[str, Callable[[Access, Place], Call | None]] = {
+            ATTRIBUTE: self._attribute,
+            CONTAINER: self._container,
+            BOUND: self._container,
+            ARGUMENT: self._container,
+            NAMED: self._named,
+            STEP: self._step,
+            CELL: self._cell,
+            GLOBAL: self._global,
+        }
 
     def rewritten(self, code: CodeType) -> CodeType:
         """The code with hooks, or itself."""
         key = (id(code), self._module, *self._relevant(code))
         found = self._done.get(key)
         return self._done.put(key, code, rewrite(code, self)) if found is None else found
+
+    def refused(self, code: CodeType) -> int:
+        """How many of a code object and those inside it could not be rewritten."""
+        return self._done.refused(code)
 
     def inner(self, code: CodeType) -> CodeType:
         """Rewrite a code object inside another."""
@@ -95,33 +116,29 @@ class Plan:
 
     def call(self, access: Access, place: Place) -> Call | None:
         """What to call before an access; None to leave it alone."""
-        made: Call | None = _CALLS[access.what](self, access, place)
-        return made
+        return self._calls[access.what](access, place)
 
     def _attribute(self, access: Access, place: Place) -> Call | None:
         if access.name not in self._stores.attributes:
             return None
         attribute = attribute_name(access.name)
-        site = hook.AttributeSite(access.op, place.code, place.line, attribute)
-        return Call(hook.access, (_getter(attribute, access.op), site))
+        return Call(hook.access, (_get(attribute, access.op), AttributeSite(access.op, *place, attribute)))
 
-    def _container(self, access: Access, place: Place) -> Call | None:
+    def _container(self, access: Access, place: Place) -> Call:
         group = self._group(access.origin, place.code)
-        site = hook.ContainerSite(access.op, place.code, place.line, group, access.name)
-        function = hook.bound if access.what == BOUND else hook.access
-        return Call(function, (_getter(group, access.op), site))
+        is_local = access.origin is not None and access.origin[0] == "local"
+        function, own = (hook.bound, self._own.bound) if access.what == BOUND else (hook.access, self._own.access)
+        site = ContainerSite(access.op, *place, group, access.name, own if is_local else 0)
+        return Call(function, (_get(group, access.op), site))
 
-    def _step(self, access: Access, place: Place) -> Call | None:
-        name = plain_name(place.code)
-        group = group_of(f"{name}:for", "", numbered=True)
-        site = hook.ContainerSite(access.op, place.code, place.line, group, "next")
-        return Call(hook.step, (_getter(group, access.op), site))
+    def _step(self, access: Access, place: Place) -> Call:
+        group = group_of(f"{plain_name(place.code)}:for", "", numbered=True)
+        return Call(hook.step, (_get(group, access.op), ContainerSite(access.op, *place, group, access.name, 0)))
 
-    def _named(self, access: Access, place: Place) -> Call | None:
-        site = hook.NamedSite(access.op, place.code, place.line, self._name)
-        return Call(hook.named, (site,))
+    def _named(self, access: Access, place: Place) -> Call:
+        return Call(hook.named, (NamedSite(access.op, *place, self._find),))
 
-    def _name(self, name: str) -> hook.AttributeName | None:
+    def _find(self, name: str) -> AttributeName | None:
         return attribute_name(name) if name in self._stores.attributes else None
 
     def _cell(self, access: Access, place: Place) -> Call | None:
@@ -129,15 +146,14 @@ class Plan:
             return None
         label = f"{self._stores.owner(place.code, access.name)}.<locals>.{access.name}"
         group = group_of(label, label)
-        site = hook.CellSite(access.op, place.code, place.line, group)
-        return Call(hook.access, (_getter(group, access.op), site))
+        return Call(hook.access, (_get(group, access.op), VariableSite(access.op, *place, group)))
 
     def _global(self, access: Access, place: Place) -> Call | None:
         if not self._stores.is_stored_global(self._namespace, access.name):
             return None
-        variable = hook.global_name(self._module, self._file, access.name)
-        site = hook.GlobalSite(access.op, place.code, place.line, variable.group)
-        return Call(hook.access, (variable, _getter(variable.group, access.op), site))
+        variable = global_name(self._namespace, access.name)
+        site = VariableSite(access.op, *place, variable.group)
+        return Call(hook.access, (variable, _get(variable.group, access.op), site))
 
     def _group(self, origin: Origin, code: CodeType) -> Group:
         """The group of a container by where it came from."""
@@ -180,17 +196,6 @@ class Plan:
         return str(origin[1])
 
 
-def _getter(caches: Any, op: str) -> Any:
-    return (caches.writes if op == "write" else caches.reads).get
-
-
-_CALLS: dict[str, Any] = {
-    ATTRIBUTE: Plan._attribute,
-    CONTAINER: Plan._container,
-    BOUND: Plan._container,
-    ARGUMENT: Plan._container,
-    NAMED: Plan._named,
-    STEP: Plan._step,
-    CELL: Plan._cell,
-    GLOBAL: Plan._global,
-}
+def _get(caches: Any, op: str) -> Any:
+    """What tells which task was the last to make an access."""
+    return (caches.writes if op == WRITE else caches.reads).get

@@ -12,6 +12,7 @@ from types import CodeType
 from typing import Any, NamedTuple, Protocol
 
 import bytecode as bc
+from bytecode.instr import CellVar, FreeVar
 
 from routilux_sim.points.accesses import BOUND, CELL, GLOBAL, NAMED, Access, accesses
 from routilux_sim.points.dataflow import UnclearError
@@ -103,7 +104,7 @@ class _Rewriting:
         return changed
 
     def _inserted(self, access: Access, call: Call) -> list[Any]:
-        location = self._listing[access.at].location
+        location = getattr(self._listing[access.at], "location", None)
 
         def instruction(name: str, *arg: Any) -> Any:
             return bc.Instr(name, *arg, location=location)
@@ -128,7 +129,7 @@ class _Rewriting:
         return [*made, instruction("CALL", count), instruction("POP_TOP")]
 
     def _variable(self, name: str) -> Any:
-        return bc.FreeVar(name) if name in self._code.co_freevars else bc.CellVar(name)
+        return FreeVar(name) if name in self._code.co_freevars else CellVar(name)
 
     def _plain_load(self, load: Any) -> list[Any]:
         """Load a method as any attribute: what is bound to the object can be asked for it."""

@@ -117,7 +117,7 @@ class _WeaklyHeld(weakref.ref[Any]):
 
     __slots__ = ("key", "locations")
 
-    key: int
+    key: Any
     locations: dict[Any, Location]
 
 
@@ -126,10 +126,18 @@ class _Held:
 
     __slots__ = ("key", "locations", "obj")
 
+    key: int
+    locations: dict[Any, Location]
+
     def __init__(self, obj: Any) -> None:
         self.obj = obj
-        self.key = id(obj)
-        self.locations: dict[Any, Location] = {}
+
+
+def _held(obj: Any, died: Callable[[Any], None]) -> _WeaklyHeld | _Held:
+    try:
+        return _WeaklyHeld(obj, died)
+    except TypeError:
+        return _Held(obj)
 
 
 class _Now:
@@ -188,11 +196,12 @@ class _Now:
             group.forget()
         self._touched.clear()
 
-    def touch(self, site: Any, group: Group, obj: Any, name: Any) -> None:
+    def touch(self, site: Any, op: str, group: Group, obj: Any, name: Any) -> None:
         """A task is about to access a location: if it is shared, that is a scheduling point.
 
         Args:
-            site: Where in the program; its ``op`` is ``read`` or ``write``.
+            site: Where in the program.
+            op: ``read`` or ``write``.
             group: What the program calls the location.
             obj: The object that it is in.
             name: Which location in it.
@@ -211,7 +220,7 @@ class _Now:
             location.groups.append(group)
             if location.is_shared and not group.is_shared:
                 self._share(group)
-        is_write = site.op == "write"
+        is_write = op == "write"
         if not location.is_shared and location.note(task, is_write, kernel.spawned):
             location.is_shared = True
             for other in location.groups:
@@ -220,7 +229,7 @@ class _Now:
             if not location.label:
                 self._name(location, obj)
             task.site = site
-            kernel.point(site.op, location)
+            kernel.point(op, location)
         else:
             (group.writes if is_write else group.reads)[id(obj)] = task
             self._touched.add(group)
@@ -238,27 +247,24 @@ class _Now:
         location.label = label if count == 1 and not group.numbered else f"{label}-{count}"
 
     def _hold(self, obj: Any) -> Any:
-        held: Any
-        try:
-            held = _WeaklyHeld(obj, self._died)
-        except TypeError:
-            held = _Held(obj)
+        held: Any = _held(obj, self._died)
+        held.key = key = id(obj)
+        held.locations = {}
+        self._held[key] = held
+        if type(held) is _Held:
             self._young.append(held)
             if len(self._young) > YOUNG:
                 self.let_go()
-        else:
-            held.key = id(obj)
-            held.locations = {}
-        self._held[held.key] = held
         return held
 
     def _died(self, held: Any) -> None:
-        if self._held.get(held.key) is held:
-            del self._held[held.key]
+        key = held.key
+        if key in self._held and self._held[key] is held:
+            del self._held[key]
             for location in held.locations.values():
                 for group in location.groups:
-                    group.reads.pop(held.key, None)
-                    group.writes.pop(held.key, None)
+                    group.reads.pop(key, None)
+                    group.writes.pop(key, None)
 
     def let_go(self, everything: bool = False) -> None:
         """Give up objects that nobody else refers to any more."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from types import CodeType
 from typing import Any
 
-__all__ = ["Stores", "plain_name", "variables"]
+__all__ = ["Stores", "inner_codes", "plain_name"]
 
 _OP = dis.opmap
 _STORE_ATTR, _DELETE_ATTR = _OP["STORE_ATTR"], _OP["DELETE_ATTR"]
@@ -27,7 +27,7 @@ def plain_name(code: CodeType) -> str:
     return name
 
 
-def variables(code: CodeType) -> tuple[str, ...]:
+def _variables(code: CodeType) -> tuple[str, ...]:
     """The names of local variables, cells and free variables, as instructions count them."""
     local = code.co_varnames
     return (*local, *(name for name in code.co_cellvars if name not in local), *code.co_freevars)
@@ -112,7 +112,7 @@ def _hot_cells(code: CodeType) -> set[str]:
     """Variables of ``code`` that are stored by an inner function, more than once, or in a loop."""
     if not code.co_cellvars:
         return set()
-    names = variables(code)
+    names = _variables(code)
     counts = dict.fromkeys(code.co_cellvars, 0)
     places: dict[str, int] = {}
     loops: list[tuple[int, int]] = []
@@ -130,7 +130,7 @@ def _hot_cells(code: CodeType) -> set[str]:
 
 
 def _stored_inside(code: CodeType) -> set[str]:
-    names = variables(code)
+    names = _variables(code)
     found = {
         names[argument]
         for _, operation, argument in _instructions(code)

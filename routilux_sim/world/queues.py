@@ -62,6 +62,17 @@ def _is_shut(queue: Any) -> bool:
     return bool(queue.__dict__.get("is_shutdown", False))
 
 
+def _within(kernel: Kernel, call: Callable[..., Any], *args: Any) -> Any:
+    """Call what is a part of one operation, though a program may have written it: nobody may come in between."""
+    me = kernel.current
+    assert me is not None  # noqa: S101 - called by tasks only
+    me.quiet += 1
+    try:
+        return call(*args)
+    finally:
+        me.quiet -= 1
+
+
 def _poll(kernel: Kernel, side: Any, block: bool, timeout: float | None) -> None:
     if block and timeout == 0:
         kernel.poll(side)
@@ -82,7 +93,7 @@ def _put(kernel: Kernel, self: Any, item: Any, block: bool = True, timeout: floa
                 raise real.Full
             if _is_shut(self):
                 raise _ShutDown
-    self._put(item)
+    _within(kernel, self._put, item)
     self.unfinished_tasks += 1
     sides.getters._wake(kernel, 1)
 
@@ -101,7 +112,7 @@ def _get(kernel: Kernel, self: Any, block: bool = True, timeout: float | None = 
             raise real.Empty
         if _is_shut(self) and not self._qsize():
             raise _ShutDown
-    item = self._get()
+    item = _within(kernel, self._get)
     sides.putters._wake(kernel, 1)
     return item
 
