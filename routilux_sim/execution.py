@@ -5,9 +5,9 @@ from __future__ import annotations
 import gc
 import random
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from inspect import isawaitable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from routilux.log import ExecutionLog
 from routilux_sim.interruption import is_interruption
@@ -21,6 +21,7 @@ from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, Kernel, Limits
 from routilux_sim.kernel.task import Carriers
 from routilux_sim.kernel.trace import TASKS, Trace
 from routilux_sim.log_lines import render_all
+from routilux_sim.points.code_under_test import Instrument, check_instrument
 from routilux_sim.schedule import Schedule
 from routilux_sim.strategy import Outcome, Strategy
 from routilux_sim.strategy._protocol import keeps_seed, needs_trace
@@ -28,6 +29,9 @@ from routilux_sim.world import audit, watchdog
 from routilux_sim.world.install import World
 from routilux_sim.world.runtime import SimRuntime
 from routilux_sim.world.threads import join_task
+
+if TYPE_CHECKING:
+    from routilux_sim.points.instrumentation import Instrumentation
 
 __all__ = ["Campaign", "Execution", "LogCollector", "Program"]
 
@@ -160,15 +164,19 @@ class Campaign:
         program: A callable without arguments.
         limits: How long one execution may go on.
         epoch_ns: The wall clock at the beginning, in nanoseconds since 1970.
+        instrument: Where accesses to shared memory are scheduling points: ``"auto"``, names of modules, or None.
 
     Attributes:
         program: What it runs.
-        granularity: Between what another task may come, in words.
     """
 
-    granularity = "synchronization operations"
-
-    def __init__(self, program: Program, limits: Limits | None = None, epoch_ns: int = DEFAULT_EPOCH_NS) -> None:
+    def __init__(
+        self,
+        program: Program,
+        limits: Limits | None = None,
+        epoch_ns: int = DEFAULT_EPOCH_NS,
+        instrument: Instrument = None,
+    ) -> None:
         if not callable(program):
             raise TypeError(f"a program must be a callable without arguments, not {program!r}")
         self.program = program
@@ -176,21 +184,40 @@ class Campaign:
         self._fairness = Fairness(self._limits.max_steps)
         self._epoch_ns = epoch_ns
         self._world = World(program)
+        self._points = _instrumentation(program, check_instrument(instrument))
         self._carriers: Carriers
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """Install the simulated world for as long as executions are to run."""
         audit.install()
-        with self._world.installed(), _garbage_kept_out(), watchdog.watching(self._limits.hang_seconds):
+        points = nullcontext() if self._points is None else self._points.installed()
+        with self._world.installed(), points, _garbage_kept_out(), watchdog.watching(self._limits.hang_seconds):
             self._carriers = Carriers()
             try:
                 yield
             finally:
                 self._carriers.close()
 
+    @property
+    def granularity(self) -> str:
+        """Between what another task may come, in words."""
+        return "synchronization operations" if self._points is None else self._points.granularity
+
+    @property
+    def shared(self) -> frozenset[str] | None:
+        """What memory is known to be shared, by name; None if accesses to it are no scheduling points."""
+        return None if self._points is None else self._points.sharing.keys
+
     def execute(
-        self, strategy: Strategy, seed: int, *, log: bool = False, enabled: bool = False, trace: bool = False
+        self,
+        strategy: Strategy,
+        seed: int,
+        *,
+        log: bool = False,
+        enabled: bool = False,
+        trace: bool = False,
+        points: dict[str, Any] | None = None,
     ) -> Execution:
         """Run the program once; the strategy has begun already.
 
@@ -200,6 +227,8 @@ class Campaign:
             log: Write an execution log.
             enabled: Note at each decision which tasks could run.
             trace: Keep a trace, even if the strategy does not need one.
+            points: As in `Schedule`: what memory is to be known as shared from the beginning; None: all that has been
+                found to be so far.
         """
         name = strategy.name
         if gc.get_count()[0] > GARBAGE:
@@ -225,7 +254,7 @@ class Campaign:
             instruments = (ExecutionLog(collector.write),)
         runtime = SimRuntime(kernel, instruments)
         values: list[Any] = []
-        with self._world.inhabited(kernel, runtime, seed):
+        with self._world.inhabited(kernel, runtime, seed), _points(self._points, kernel, points) as known_points:
             kernel.run(kernel.spawn_caller(lambda: self._main(kernel, runtime, values)))
             elapsed = kernel.now
             error = kernel.failure
@@ -251,6 +280,7 @@ class Campaign:
         if error is not None and is_interruption(error):
             raise error
         tape, candidates = kernel.tape[:decisions], kernel.enabled[:decisions]
+        grown = frozenset() if self._points is None else self._points.grown
         return Execution(
             seed=seed,
             value=values[0] if values else None,
@@ -259,14 +289,17 @@ class Campaign:
             elapsed_ns=elapsed,
             steps=kernel.steps,
             log=collector.lines if collector is not None else [],
-            schedule=lambda: Schedule.of(seed, name, tape, candidates, self._epoch_ns, self._limits.max_steps),
+            schedule=lambda: Schedule.of(
+                seed, name, tape, candidates, self._epoch_ns, self._limits.max_steps, known_points
+            ),
             outcome=Outcome(
                 tape=tape,
                 trace=kept,
                 failed=error is not None,
-                only_one=not decisions and not chance,
+                only_one=not decisions and not chance and not grown,
                 fair=fairness.begun is not None,
                 chance=chance,
+                grown=grown,
             ),
             left_running=left,
             fair_from=fairness.begun,
@@ -284,6 +317,8 @@ class Campaign:
             join_task(kernel, task, None)
         kernel.touch("outlast", TASKS)
         runtime.exit()
+        if self._points is not None:
+            self._points.let_go()
         # Daemon threads may get another turn before the end, or not.
         kernel.point("exit")
         if leaving is not None and leaving.code not in {None, 0}:
@@ -295,6 +330,29 @@ def _chance(seed: int, strategy: Strategy, decisions: int) -> bool:
     if decisions and not keeps_seed(strategy):
         return True
     return random.getstate() != random.Random(seed).getstate()  # noqa: S311 - the seeded one is what it is held against
+
+
+def _instrumentation(program: Program, instrument: str | tuple[str, ...] | None) -> Instrumentation | None:
+    if instrument is None:
+        return None
+    from routilux_sim.points.instrumentation import Instrumentation  # noqa: PLC0415 - needs more than most want
+
+    return Instrumentation(program, instrument)
+
+
+@contextmanager
+def _points(
+    instrumentation: Instrumentation | None, kernel: Kernel, points: dict[str, Any] | None
+) -> Iterator[dict[str, Any] | None]:
+    """Make accesses to memory scheduling points; gives what decides which, for the schedule."""
+    if instrumentation is None:
+        yield None
+        return
+    made = instrumentation.begin(kernel, None if points is None else points["shared"])
+    try:
+        yield made
+    finally:
+        instrumentation.end()
 
 
 def _plain(value: Any) -> Any:

@@ -13,6 +13,7 @@ from routilux_sim.explanation import explain
 from routilux_sim.judge.verdict import FailureKind, Verdict, of_campaign, words_of_proof
 from routilux_sim.kernel.core import HANG_SECONDS, Limits
 from routilux_sim.kernel.errors import InconclusiveError, NondeterminismError
+from routilux_sim.points.code_under_test import Instrument
 from routilux_sim.replays import rerun
 from routilux_sim.schedule import Schedule
 from routilux_sim.search import Row, Search
@@ -148,6 +149,7 @@ def explore(
     hang_seconds: float | None = HANG_SECONDS,
     check_determinism: bool = False,
     workers: int = 1,
+    instrument: Instrument = None,
 ) -> Report:
     """Run ``program`` under many schedules; stop at the first failure, or when a budget is spent.
 
@@ -170,6 +172,7 @@ def explore(
             is ``inconclusive`` then, and ``nondeterminism`` says where and why.
         workers: How many processes, forked from this one, run the schedules. What comes of it does not depend on that,
             if the schedules share nothing and ``seconds`` are not what ends it.
+        instrument: As for `simulate`.
 
     Raises:
         ValueError, TypeError: An unknown strategy, a budget that is not a number above 0, or workers for a strategy
@@ -180,7 +183,7 @@ def explore(
     _check_budget(schedules, seconds)
     check_workers(workers)
     chosen = make_strategy(strategy)
-    campaign = Campaign(program, Limits(max_steps, max_seconds, hang_seconds), epoch_of(epoch))
+    campaign = Campaign(program, Limits(max_steps, max_seconds, hang_seconds), epoch_of(epoch), instrument)
     began = _clock()
     search = Search(
         campaign,

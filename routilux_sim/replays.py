@@ -13,6 +13,7 @@ from routilux._version import __version__
 from routilux_sim.execution import Campaign, Execution, Program
 from routilux_sim.kernel.core import HANG_SECONDS, Limits
 from routilux_sim.kernel.errors import DivergenceError, SimulationError
+from routilux_sim.points.code_under_test import Instrument
 from routilux_sim.schedule import Schedule, Step
 from routilux_sim.strategy.replay import ReplayStrategy
 
@@ -34,6 +35,7 @@ def replay(
     max_seconds: float = 10 * 365 * 86_400.0,
     log: bool = True,
     hang_seconds: float | None = HANG_SECONDS,
+    instrument: Instrument = None,
 ) -> Execution:
     """Run ``program`` under recorded decisions.
 
@@ -44,6 +46,7 @@ def replay(
         max_seconds: As for `simulate`, in virtual seconds.
         log: Whether to keep the execution log.
         hang_seconds: As for `simulate`, in real seconds.
+        instrument: As for `simulate`; None: as it was when the schedule was recorded.
 
     Returns:
         What came of it. If the program does not follow the schedule, ``error`` is a `DivergenceError` that names the
@@ -55,7 +58,9 @@ def replay(
     """
     schedule = schedule_or_path if isinstance(schedule_or_path, Schedule) else load_schedule(schedule_or_path)
     steps = max_steps or schedule.max_steps or Limits().max_steps
-    campaign = Campaign(program, Limits(steps, max_seconds, hang_seconds), schedule.epoch_ns)
+    if instrument is None and schedule.points is not None:
+        instrument = schedule.points["instrument"]
+    campaign = Campaign(program, Limits(steps, max_seconds, hang_seconds), schedule.epoch_ns, instrument)
     with campaign.running():
         return rerun(campaign, schedule, log=log)
 
@@ -64,7 +69,7 @@ def rerun(campaign: Campaign, schedule: Schedule, *, log: bool) -> Execution:
     """Execute a campaign's program once under recorded decisions, and check that it made just these."""
     strategy = ReplayStrategy(schedule)
     strategy.begin(schedule.seed)
-    execution = campaign.execute(strategy, schedule.seed, log=log, enabled=True)
+    execution = campaign.execute(strategy, schedule.seed, log=log, enabled=True, points=schedule.points)
     divergence = _first_difference(schedule, execution.schedule)
     if divergence is not None:
         execution.error = divergence

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, label_of
 from routilux_sim.kernel.tape import Decision
@@ -39,6 +39,8 @@ class Schedule:
         epoch_ns: What the wall clock read at the beginning, in nanoseconds since 1970.
         max_steps: How many steps the execution was allowed; None if that is not known. Past them tasks are scheduled
             fairly, so that a livelock comes back only under the same limit.
+        points: Where accesses to memory were scheduling points from the beginning, as plain data: ``instrument`` as it
+            was given, and ``shared``, the names of what was known to be shared; None if no access was one.
     """
 
     def __init__(
@@ -48,8 +50,10 @@ class Schedule:
         steps: Sequence[Step],
         epoch_ns: int = DEFAULT_EPOCH_NS,
         max_steps: int | None = None,
+        points: dict[str, Any] | None = None,
     ) -> None:
         self.seed = seed
+        self.points = points
         self.max_steps = max_steps
         self.epoch_ns = epoch_ns
         self.strategy = strategy
@@ -64,6 +68,7 @@ class Schedule:
         enabled: Sequence[tuple[Task, ...]],
         epoch_ns: int,
         max_steps: int | None = None,
+        points: dict[str, Any] | None = None,
     ) -> Schedule:
         """Make a schedule of a kernel's tape."""
         steps = []
@@ -71,7 +76,7 @@ class Schedule:
             what = op if obj is None else f"{op} {label_of(obj)}"
             names = tuple(candidate.name for candidate in enabled[position]) if position < len(enabled) else ()
             steps.append(Step(f"{task.name}: {what}", value, bound, names))
-        return cls(seed, strategy, steps, epoch_ns, max_steps)
+        return cls(seed, strategy, steps, epoch_ns, max_steps, points)
 
     @property
     def preemptions(self) -> int:

@@ -43,6 +43,7 @@ class Row(NamedTuple):
         footprint: What it was like; None if that was not looked at.
         note: What the strategy learns from it.
         only_one: Nothing was left to choose.
+        grown: What memory turned out to be shared that was not known to be.
         error: What ended it, in words, if it did not end by itself.
         execution: All of it, in the process where it ran.
         moments: What it looked like at each decision, if that was noted.
@@ -56,6 +57,7 @@ class Row(NamedTuple):
     footprint: Footprint | None
     note: Any
     only_one: bool
+    grown: frozenset[str]
     error: str | None
     execution: Execution | None = None
     moments: Sequence[Moment] | None = None
@@ -97,6 +99,9 @@ class Search:
         self._budget = schedules
         self.is_late = late
         self._check = check
+        # What memory is shared is settled for each round, so that it does not matter which process runs a schedule.
+        self._shared = campaign.shared
+        self._grown: frozenset[str] = frozenset()
         self._end = getattr(strategy, "end", None)
         prepare = getattr(strategy, "prepare", None)
         if prepare is not None:
@@ -114,47 +119,80 @@ class Search:
         """Run one schedule after the other."""
         for numbers in self.rounds():
             notes = []
+            grown: frozenset[str] = frozenset()
             for number in numbers:
                 row = None if number and self.is_late() else self.run(number)
                 if row is None:
                     return
                 notes.append(row.note)
+                grown |= row.grown
                 yield row
-            self.learn(notes)
-        if not is_divisible(self.strategy) and not self.strategy.begin(self._seed + self._budget):
+            self.learn(notes, grown)
+        if not is_divisible(self.strategy) and not self.strategy.begin(self._seed + self._budget) and not self._grown:
             # The budget was just enough.
             self.proof = proof_of(self.strategy)
 
     def run(self, number: int) -> Row | None:
         """Run a schedule; None when there is nothing more to explore."""
         strategy = self.strategy
-        if not strategy.begin(self._seed + number):
+        if not strategy.begin(self._seed + number) and not self._begin_anew(number):
             self.proof, self.doubt = proof_of(strategy), doubt_of(strategy)
             return None
         name = strategy.name
         seed = self._seed if keeps_seed(strategy) else self._seed + number
         looked_at = number < SAMPLED_FROM or number % SAMPLED == 0
         moments = None
+        points = None if self._shared is None else {"shared": self._shared}
         if self._check:
-            execution, moments = execute_recorded(self._campaign, strategy, seed, trace=looked_at)
+            execution, moments = execute_recorded(self._campaign, strategy, seed, trace=looked_at, points=points)
         else:
-            execution = self._campaign.execute(strategy, seed, trace=looked_at)
+            execution = self._campaign.execute(strategy, seed, trace=looked_at, points=points)
         outcome = execution.outcome
+        if outcome.grown:
+            self._grown |= outcome.grown
         note = None if self._end is None else self._end(outcome)
         footprint = None if outcome.trace is None else outcome.footprint
         outcome.trace = None
         error = None if execution.error is None else f"{type(execution.error).__name__}: {execution.error}"
         return Row(
-            number, seed, name, execution.elapsed_ns, footprint, note, outcome.only_one, error, execution, moments
+            number=number,
+            seed=seed,
+            strategy=name,
+            elapsed_ns=execution.elapsed_ns,
+            footprint=footprint,
+            note=note,
+            only_one=outcome.only_one,
+            grown=outcome.grown,
+            error=error,
+            execution=execution,
+            moments=moments,
         )
+
+    def _begin_anew(self, number: int) -> bool:
+        """When a strategy has enumerated everything, but more memory is shared than it knew: let it begin again."""
+        if not self._grown or proof_of(self.strategy) is None:
+            return False
+        self._take_in(self._grown)
+        return self.strategy.begin(self._seed + number)
+
+    def _take_in(self, grown: frozenset[str]) -> None:
+        """Have accesses to more memory be scheduling points from here on."""
+        self._grown = frozenset()
+        if self._shared is None or grown <= self._shared:
+            return
+        self._shared |= grown
+        restart = getattr(self.strategy, "restart", None)
+        if restart is not None:
+            restart()
 
     def is_sequential(self, number: int) -> bool:
         """Whether a schedule comes out of one before it, and is to run in that one's process."""
         ask = getattr(self.strategy, "is_sequential", None)
         return ask is not None and bool(ask(self._seed + number))
 
-    def learn(self, notes: Sequence[Any]) -> None:
-        """Tell the strategy what there is to learn from a round."""
+    def learn(self, notes: Sequence[Any], grown: frozenset[str]) -> None:
+        """Tell the strategy what there is to learn from a round, in which more memory turned out to be shared."""
+        self._take_in(grown)
         learn = getattr(self.strategy, "learn", None)
         if learn is not None:
             learn([note for note in notes if note is not None])

@@ -9,6 +9,7 @@ from routilux_sim.determinism.check import check_again, execute_recorded
 from routilux_sim.execution import Campaign, Execution, Program
 from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, HANG_SECONDS, Limits
 from routilux_sim.kernel.errors import NondeterminismError
+from routilux_sim.points.code_under_test import Instrument
 from routilux_sim.strategy import Strategy, make_strategy
 from routilux_sim.world.freezing import frozen_epoch_ns
 
@@ -26,6 +27,7 @@ def simulate(
     log: bool = True,
     hang_seconds: float | None = HANG_SECONDS,
     check_determinism: bool = False,
+    instrument: Instrument = None,
 ) -> Execution:
     """Run ``program`` once on simulated threads, in virtual time.
 
@@ -43,6 +45,8 @@ def simulate(
             the call that it hangs in; None: any number.
         check_determinism: Run it a second time, and if the program does not do the same, let ``error`` be a
             `NondeterminismError` that says where and why; its ``__cause__`` is how the first run failed, if it did.
+        instrument: Where accesses to memory that tasks share are scheduling points, too: ``"auto"`` for the program's
+            own module and the modules of its project that it uses, or the names of modules and packages; None: nowhere.
 
     Returns:
         What came of it. The program's exception is in ``error``, not raised.
@@ -53,7 +57,7 @@ def simulate(
     """
     chosen = make_strategy(strategy)
     chosen.begin(check_seed(seed))
-    campaign = Campaign(program, Limits(max_steps, max_seconds, hang_seconds), epoch_of(epoch))
+    campaign = Campaign(program, Limits(max_steps, max_seconds, hang_seconds), epoch_of(epoch), instrument)
     with campaign.running():
         if not check_determinism:
             return campaign.execute(chosen, seed, log=log, enabled=True)
@@ -72,6 +76,7 @@ def simulate_checked(
     strategy: str | Strategy,
     max_steps: int,
     hang_seconds: float | None,
+    instrument: Instrument = None,
 ) -> tuple[Execution, NondeterminismError | None]:
     """Run a program, and a second time if that is wanted or it fails.
 
@@ -83,13 +88,14 @@ def simulate_checked(
         strategy: Makes the first run's decisions.
         max_steps: For each run; so are ``hang_seconds``.
         hang_seconds: Real seconds.
+        instrument: As for `simulate`.
 
     Returns:
         The first execution as it was, and what differed in the second or None.
     """
     chosen = make_strategy(strategy)
     chosen.begin(check_seed(seed))
-    campaign = Campaign(program, Limits(max_steps, hang_seconds=hang_seconds), epoch_of(None))
+    campaign = Campaign(program, Limits(max_steps, hang_seconds=hang_seconds), epoch_of(None), instrument)
     with campaign.running():
         if every:
             return _checked(campaign, chosen, seed, log=True)

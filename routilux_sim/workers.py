@@ -103,9 +103,10 @@ def shared_rows(campaign: Campaign, search: Search, workers: int) -> Iterator[It
 def _rows(search: Search, connections: list[Connection]) -> Iterator[Row]:
     """What the workers' schedules come to, in order, up to where one process would have stopped."""
     notes: list[Any] = []
+    grown: frozenset[str] = frozenset()
     for numbers in search.rounds():
         for connection in connections:
-            connection.send((numbers, notes))
+            connection.send((numbers, notes, grown))
         rows: list[Row] = []
         stopped = numbers.stop
         for connection in connections:
@@ -120,6 +121,7 @@ def _rows(search: Search, connections: list[Connection]) -> Iterator[Row]:
         if stopped < numbers.stop:
             return
         notes = [row.note for row in rows]
+        grown = frozenset().union(*(row.grown for row in rows))
 
 
 def _receive(connection: Connection) -> Any:
@@ -139,9 +141,9 @@ def _work(campaign: Campaign, search: Search, connection: Connection, place: int
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         with campaign.running():
             while True:
-                numbers, notes = connection.recv()
+                numbers, notes, grown = connection.recv()
                 if notes:
-                    search.learn(notes)
+                    search.learn(notes, grown)
                 connection.send(_part(search, _share(search, numbers, place, workers)))
                 sys.stdout.flush()
     except (EOFError, BrokenPipeError, ConnectionResetError):

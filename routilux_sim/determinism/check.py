@@ -27,11 +27,19 @@ __all__ = ["check_again", "execute_recorded"]
 
 
 def execute_recorded(
-    campaign: Campaign, strategy: Strategy, seed: int, *, log: bool = False, trace: bool = False
+    campaign: Campaign,
+    strategy: Strategy,
+    seed: int,
+    *,
+    log: bool = False,
+    trace: bool = False,
+    points: dict[str, Any] | None = None,
 ) -> tuple[Execution, list[Moment]]:
     """Run a campaign's program once, and note what it looked like at each decision."""
     recorder = Recorder()
-    execution = campaign.execute(RecordingStrategy(strategy, recorder), seed, log=log, enabled=True, trace=trace)
+    execution = campaign.execute(
+        RecordingStrategy(strategy, recorder), seed, log=log, enabled=True, trace=trace, points=points
+    )
     return execution, _all_moments(recorder, execution)
 
 

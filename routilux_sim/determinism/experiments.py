@@ -57,7 +57,7 @@ def record(campaign: Campaign, schedule: Schedule, recorder: Recorder, *, log: b
     """Run a campaign's program once under recorded decisions, and note what it looked like at each."""
     strategy = RecordingStrategy(ReplayStrategy(schedule), recorder)
     strategy.begin(schedule.seed)
-    return campaign.execute(strategy, schedule.seed, log=log, enabled=True)
+    return campaign.execute(strategy, schedule.seed, log=log, enabled=True, points=schedule.points)
 
 
 def experiment(campaign: Campaign, schedule: Schedule) -> dict[str, Result]:

@@ -118,6 +118,7 @@ class Kernel:
         enabled: With ``keep_enabled``, the candidates of the choices, from the first to the last noted.
         steps: Scheduling points passed so far.
         failure: What ended the execution before its time, or None.
+        at_spawn: Called whenever a task has been made, if anybody wants to know.
         entering: Called with each task before control passes to it, if anybody wants to know.
         max_steps: The number of steps at which it stops, or asks ``at_limit``.
         at_limit: Asked with the kernel, when that number is exceeded, whether to go on all the same; it may raise it.
@@ -173,6 +174,7 @@ class Kernel:
         self._trace: Any = None
         self.usual_excepthook: Any = None
         self.usual_unraisablehook: Any = None
+        self.at_spawn: Callable[[], None] | None = None
         self.entering: Callable[[Task | None], None] | None = None
         self.at_limit: Callable[[Kernel], bool] | None = None
         self.at_end: list[Callable[[], None]] = []
@@ -195,6 +197,9 @@ class Kernel:
         """Make a task that can run from now on."""
         self._spawned = number = self._spawned + 1
         task = self._tasks[number] = Task(number, name, body, daemon)
+        task.parent = self.current
+        if self.at_spawn is not None:
+            self.at_spawn()
         if not self.ending:
             self.ready.append(task)
         if self.trace is not None:
@@ -552,6 +557,11 @@ class Kernel:
         if self._keep_enabled:
             self._note(())
         return value
+
+    @property
+    def chooses_by(self) -> tuple[Callable[[Task | None, list[Task]], int], Callable[[str, int], int]]:
+        """Who is asked now."""
+        return self._pick, self._draw
 
     def choose_by(self, pick: Callable[[Task | None, list[Task]], int], draw: Callable[[str, int], int]) -> None:
         """Ask others than the strategy's methods from now on."""

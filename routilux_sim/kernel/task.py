@@ -33,6 +33,9 @@ class Task:
         woken: After a wait, whether somebody woke it; False when its deadline came.
         context: The context variables that it sees when it begins; None: none.
         thread: The ``threading.Thread`` that stands for it, once there is one.
+        parent: The task that made it; None if none did.
+        site: Where in the program it was about to access shared memory, the last time it did.
+        quiet: Above 0 while it is inside what is one operation: no access to memory is a scheduling point then.
         polled: Its last look that found nothing: when, after how many clock readings, and at what.
         storage: What is local to it: `threading.local` and the like keep their data here.
     """
@@ -49,7 +52,10 @@ class Task:
         "number",
         "obj",
         "op",
+        "parent",
         "polled",
+        "quiet",
+        "site",
         "state",
         "storage",
         "thread",
@@ -76,6 +82,9 @@ class Task:
         self.error: BaseException | None = None
         self.joiners: list[Task] = []
         self.thread: Any = None
+        self.parent: Task | None = None
+        self.site: Any = None
+        self.quiet = 0
         self.polled: tuple[int, int, Any] = (-1, 0, None)
         self.storage: dict[int, Any] = {}
 

@@ -26,6 +26,7 @@ class Outcome:
         only_one: Nothing was left to choose, and chance had no say.
         fair: From some step on, a fair scheduler chose and not the strategy: the end of the tape is not its own.
         chance: The program drew random numbers, which are no decisions of the strategy's.
+        grown: What memory turned out to be shared: accesses to it have been scheduling points from then on only.
     """
 
     tape: Tape
@@ -34,6 +35,7 @@ class Outcome:
     only_one: bool
     fair: bool
     chance: bool
+    grown: frozenset[str] = frozenset()
     _footprint: Footprint | None = None
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import _thread
 import importlib._bootstrap
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +18,10 @@ from routilux_sim.kernel.task import DONE, Task
 from routilux_sim.world import ready
 from routilux_sim.world.sync import Waitable
 
-__all__ = ["REPLACEMENTS"]
+__all__ = ["REPLACEMENTS", "at_import"]
+
+at_import: Callable[[str], None] | None = None
+"""Called with a module's name when it has been imported inside a simulation, if anybody wants to know."""
 
 # Any: what is touched there is private, and its types are not told.
 bootstrap: Any = importlib._bootstrap
@@ -90,6 +94,8 @@ def release(self: Any) -> None:
     state.count -= 1
     if not state.count:
         state.task = None
+        if at_import is not None:
+            at_import(self.name)
         state._wake(kernel, 1)
 
 

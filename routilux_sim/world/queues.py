@@ -84,6 +84,17 @@ def _shut_down(kernel: Kernel, sides: _Sides) -> Exception:
     return _ShutDown()
 
 
+def _within(kernel: Kernel, call: Callable[..., Any], *args: Any) -> Any:
+    """Call what is a part of one operation, though a program may have written it: nobody may come in between."""
+    me = kernel.current
+    assert me is not None  # noqa: S101 - called by tasks only
+    me.quiet += 1
+    try:
+        return call(*args)
+    finally:
+        me.quiet -= 1
+
+
 def _poll(kernel: Kernel, side: Any, block: bool, timeout: float | None) -> None:
     if block and timeout == 0:
         kernel.poll(side)
@@ -106,7 +117,7 @@ def _put(kernel: Kernel, self: Any, item: Any, block: bool = True, timeout: floa
                 raise _shut_down(kernel, sides)
         if kernel.edges is not None:
             kernel.edges.acquire("room", sides.putters)
-    self._put(item)
+    _within(kernel, self._put, item)
     if kernel.edges is not None:
         kernel.edges.send("queue", sides.getters, item)
     self.unfinished_tasks += 1
@@ -127,7 +138,7 @@ def _get(kernel: Kernel, self: Any, block: bool = True, timeout: float | None = 
             raise real.Empty
         if _is_shut(self) and not self._qsize():
             raise _shut_down(kernel, sides)
-    item = self._get()
+    item = _within(kernel, self._get)
     if kernel.edges is not None:
         kernel.edges.receive("queue", sides.getters, item)
         if self.maxsize > 0:

@@ -1,0 +1,322 @@
+"""Which memory is shared, and which accesses are scheduling points because of that.
+
+A location is an attribute of an object, a whole container, a closure cell or a global variable. Locations that the code
+calls by the same name (an attribute of one class, a container in one variable) form a group, and a group is shared as
+soon as one of its locations has been accessed by two tasks, at least once by a write that the start of a task does not
+order before or after the other access. Accesses to a shared group are scheduling points. Others must cost next to
+nothing: each group keeps, by object, the task that accessed it last, and whoever finds itself there is done.
+
+No address is ever mistaken for that of an object that is gone: an object that has been accessed is known by a weak
+reference, or kept alive by a plain one until a check finds that nobody else does.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from routilux_sim.kernel.core import Kernel
+    from routilux_sim.kernel.task import Task
+
+__all__ = ["Group", "Location", "Sharing", "group_of", "now"]
+
+YOUNG = 8
+"""Plainly kept objects that have just come, looked through whenever one more would come."""
+
+ONLY_OURS = 2
+"""References to an object that nobody else refers to, as they are counted: ours, and the count's own."""
+
+
+class Location:
+    """A place in memory, in one execution.
+
+    Attributes:
+        label: Its name for people and labels; empty until somebody has to know it.
+        groups: Those that have accessed it.
+        is_shared: Whether tasks have accessed it in an order that can change.
+    """
+
+    __slots__ = ("_history", "groups", "is_shared", "label")
+
+    def __init__(self) -> None:
+        self.label = ""
+        self.groups: list[Group] = []
+        self.is_shared = False
+        self._history: dict[Task, list[int]] = {}
+
+    def note(self, task: Task, is_write: bool, spawned: int) -> bool:
+        """Note an access, made when so many tasks had been spawned; return whether it conflicts with another task's."""
+        history = self._history
+        mine = history.get(task)
+        if mine is None:
+            mine = history[task] = [-1, -1]
+        mine[is_write] = spawned
+        if len(history) == 1:
+            return False
+        for other, (read, written) in history.items():
+            if other is not task:
+                if written >= 0 and not _ordered(other, written, task):
+                    return True
+                if is_write and read >= 0 and not _ordered(other, read, task):
+                    return True
+        return False
+
+    def __repr__(self) -> str:
+        return f"<location {self.label or '(not named)'}>"
+
+
+def _ordered(earlier: Task, at: int, task: Task) -> bool:
+    """Whether what ``earlier`` did when ``at`` tasks had been spawned came before everything that ``task`` does."""
+    child: Task | None = task
+    while child is not None:
+        if child.parent is earlier:
+            return at < child.number
+        child = child.parent
+    return False
+
+
+class Group:
+    """Locations of one name.
+
+    Args:
+        key: Its name in files.
+        label: What its locations are called.
+        numbered: Whether already the first of them is told by a number.
+        caches: Those of another group that are to be shared with it.
+
+    Attributes:
+        reads: By the id of an object, the task whose reads need not be noted again; likewise ``writes``.
+        is_shared: Whether accesses are scheduling points.
+    """
+
+    __slots__ = ("is_shared", "key", "label", "numbered", "reads", "writes")
+
+    def __init__(self, key: str, label: str, numbered: bool = False, caches: tuple[Any, Any] | None = None) -> None:
+        self.key = key
+        self.label = label
+        self.numbered = numbered
+        self.reads: dict[int, Task]
+        self.writes: dict[int, Task]
+        self.reads, self.writes = ({}, {}) if caches is None else caches
+        self.is_shared = now.is_shared(key)
+
+    def forget(self) -> None:
+        """Have every access noted again."""
+        self.reads.clear()
+        self.writes.clear()
+
+    def __repr__(self) -> str:
+        return f"<group {self.key}>"
+
+
+class _WeaklyHeld(weakref.ref[Any]):
+    """An object that has been accessed, and the locations in it by name."""
+
+    __slots__ = ("key", "locations")
+
+    key: Any
+    locations: dict[Any, Location]
+
+
+class _Held:
+    """The same, of a type that allows no weak references."""
+
+    __slots__ = ("key", "locations", "obj")
+
+    key: int
+    locations: dict[Any, Location]
+
+    def __init__(self, obj: Any) -> None:
+        self.obj = obj
+
+
+def _held(obj: Any, died: Callable[[Any], None]) -> _WeaklyHeld | _Held:
+    try:
+        return _WeaklyHeld(obj, died)
+    except TypeError:
+        return _Held(obj)
+
+
+class _Now:
+    """The memory of the execution that is under way: there is one at a time, and the hooks must reach it fast.
+
+    Attributes:
+        kernel: Runs it; None if none does.
+    """
+
+    def __init__(self) -> None:
+        self.kernel: Kernel | None = None
+        self._shared: set[str] = set()
+        self._held: dict[int, Any] = {}
+        self._young: list[_Held] = []
+        self._old: list[_Held] = []
+        self._limit = 64
+        self._touched: set[Group] = set()
+        self._counts: dict[str, int] = {}
+        self._at_end: list[Callable[[], None]] = []
+
+    def is_shared(self, key: str) -> bool:
+        """Whether the group of that name is shared."""
+        return key in self._shared
+
+    @property
+    def shared(self) -> frozenset[str]:
+        """The names of the groups that are shared."""
+        return frozenset(self._shared)
+
+    def begin(self, kernel: Kernel, shared: Iterable[str]) -> None:
+        """Begin an execution in which certain groups are shared from the start."""
+        self._shared = set(shared)
+        for group in _groups.values():
+            group.is_shared = group.key in self._shared
+        self.kernel = kernel
+
+    def end(self) -> None:
+        """Forget the execution."""
+        self.kernel = None
+        self.start_over()
+        self._counts.clear()
+        held, self._held, self._young, self._old = self._held, {}, [], []
+        self._limit = 64
+        for call in self._at_end:
+            call()
+        self._at_end.clear()
+        held.clear()
+
+    def at_end(self, call: Callable[[], None]) -> None:
+        """Have something called when the execution is forgotten."""
+        self._at_end.append(call)
+
+    def start_over(self) -> None:
+        """Have all accesses noted again: another task begins, and what came before is ordered before it."""
+        for group in self._touched:
+            group.forget()
+        self._touched.clear()
+
+    def touch(self, site: Any, op: str, group: Group, obj: Any, name: Any) -> None:
+        """A task is about to access a location: if it is shared, that is a scheduling point.
+
+        Args:
+            site: Where in the program.
+            op: ``read`` or ``write``.
+            group: What the program calls the location.
+            obj: The object that it is in.
+            name: Which location in it.
+        """
+        kernel = self.kernel
+        assert kernel is not None  # noqa: S101 - the sites ask before
+        task = kernel.current
+        assert task is not None  # noqa: S101 - likewise
+        held = self._held.get(id(obj))
+        if held is None:
+            held = self._hold(obj)
+        location = held.locations.get(name)
+        if location is None:
+            location = held.locations[name] = Location()
+        if group not in location.groups:
+            location.groups.append(group)
+            if location.is_shared and not group.is_shared:
+                self._share(group)
+        is_write = op == "write"
+        if not location.is_shared and location.note(task, is_write, kernel.spawned):
+            location.is_shared = True
+            for other in location.groups:
+                self._share(other)
+        if group.is_shared:
+            if not location.label:
+                self._name(location, obj)
+            task.site = site
+            kernel.point(op, location)
+        else:
+            (group.writes if is_write else group.reads)[id(obj)] = task
+            self._touched.add(group)
+
+    def _share(self, group: Group) -> None:
+        if not group.is_shared:
+            group.is_shared = True
+            self._shared.add(group.key)
+            group.forget()
+
+    def _name(self, location: Location, obj: Any) -> None:
+        group = location.groups[0]
+        label = group.label or type(obj).__name__
+        count = self._counts[label] = self._counts.get(label, 0) + 1
+        location.label = label if count == 1 and not group.numbered else f"{label}-{count}"
+
+    def _hold(self, obj: Any) -> Any:
+        held: Any = _held(obj, self._died)
+        held.key = key = id(obj)
+        held.locations = {}
+        self._held[key] = held
+        if type(held) is _Held:
+            self._young.append(held)
+            if len(self._young) > YOUNG:
+                self.let_go()
+        return held
+
+    def _died(self, held: Any) -> None:
+        key = held.key
+        if key in self._held and self._held[key] is held:
+            del self._held[key]
+            for location in held.locations.values():
+                for group in location.groups:
+                    group.reads.pop(key, None)
+                    group.writes.pop(key, None)
+
+    def let_go(self, everything: bool = False) -> None:
+        """Give up objects that nobody else refers to any more."""
+        young, self._young = self._young, []
+        if everything or len(self._old) > self._limit:
+            young += self._old
+            self._old = []
+        kept = self._old
+        going = []
+        for held in young:
+            if sys.getrefcount(held.obj) == ONLY_OURS:
+                self._died(held)
+                going.append(held)
+            else:
+                kept.append(held)
+        self._limit = max(64, 2 * len(kept))
+        # Last: whatever their finalizers do, it is all in order here.
+        going.clear()
+
+
+class Sharing:
+    """What one campaign knows about shared memory: it only grows.
+
+    Attributes:
+        keys: The names of the groups that have been shared in any execution.
+    """
+
+    def __init__(self) -> None:
+        self.keys: frozenset[str] = frozenset()
+        self._start: frozenset[str] = frozenset()
+
+    def begin(self, kernel: Kernel, start: Iterable[str] | None) -> list[str]:
+        """Begin an execution; return what is shared from the start."""
+        self._start = shared = self.keys if start is None else frozenset(start)
+        now.begin(kernel, shared)
+        return sorted(shared)
+
+    def end(self) -> frozenset[str]:
+        """End it; return what is shared that was not from the start: there it had no scheduling points."""
+        grown = now.shared - self._start
+        self.keys |= now.shared
+        now.end()
+        return grown
+
+
+_groups: dict[str, Group] = {}
+now = _Now()
+
+
+def group_of(key: str, label: str, numbered: bool = False, caches: tuple[Any, Any] | None = None) -> Group:
+    """The group of a name; there is one in a process."""
+    found = _groups.get(key)
+    if found is None:
+        found = _groups[key] = Group(key, label, numbered, caches)
+    return found
