@@ -252,8 +252,8 @@ class Races(Clocks):
         deeds = self.deeds(number, since)
         if not deeds:
             return (
-                f"nothing orders them: since its {first.op}, {first.task} has given back no lock, nor set, put or ended "
-                f"anything that {second.task} could know it by"
+                f"nothing orders them: since its {first.op}, {first.task} has given back no lock, nor set, put or "
+                f"ended anything that {second.task} could know it by"
             )
         return (
             f"nothing orders them: since its {first.op}, {first.task} has {', '.join(dict.fromkeys(deeds))}, but "
