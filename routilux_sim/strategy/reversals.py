@@ -107,7 +107,7 @@ def steps_of(events: Sequence[Event], known: Container[int] | None = None) -> li
     for task, op, obj, _, begins in events:
         if begins:
             found.append((task, set()))
-        if found and task == found[-1][0] and op not in {"wake", "due"}:
+        if found and task == found[-1][0] and (begins or op not in {"wake", "due"}):
             about = _object_of(op, obj)
             if about is not None:
                 name: Any = _name_of(about)
@@ -166,6 +166,12 @@ class _Step:
         self.clock: dict[int, int] = {}
         self.before: dict[int, int] = {}
 
+    def note(self, op: str, obj: Any) -> None:
+        """The step does something."""
+        about = _object_of(op, obj)
+        if about is not None:
+            self.events.append((op, about))
+
 
 class Steps:
     """The steps of a trace in their partial order.
@@ -199,7 +205,8 @@ class Steps:
                 step.due = task in due
                 due.discard(task)
                 self._steps.append(step)
-            if task == NOBODY:
+                step.note(op, obj)
+            elif task == NOBODY:
                 if op == "clock":
                     self._moves.add(len(self._steps))
             elif op == "due":
@@ -207,8 +214,8 @@ class Steps:
             elif step is not None:
                 if op in {"wake", "spawn"} and isinstance(obj, Task):
                     step.wakes.append(obj.number)
-                if op != "wake" and (about := _object_of(op, obj)) is not None:
-                    step.events.append((op, about))
+                if op != "wake":
+                    step.note(op, obj)
         # Who had not ended, nor was waiting, when the execution ended.
         self._able = able - set(self._trace.pending)
 

@@ -73,9 +73,9 @@ def outcome_of(execution: Execution) -> object:
     """What can be told of an execution from outside."""
     error = execution.error
     if error is None:
-        return execution.value
+        # In words: True is not 1 here.
+        return repr(execution.value)
     kind = execution.kind
-    # Which of the tasks are stuck in what is part of the outcome; in which order they are listed is not.
     return kind, type(error).__name__, str(error) if kind == "exception" else ""
 
 
