@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import random
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from routilux_sim.judge.ending import reason_of
 from routilux_sim.judge.fairness import Fairness
 from routilux_sim.judge.left_running import LeftRunning, left_running
 from routilux_sim.judge.memory import Memory
+from routilux_sim.judge.races import Race, RacePolicy, Races
 from routilux_sim.judge.verdict import FailureKind, Verdict, kind_of, of_execution
 from routilux_sim.judge.watch import watch
 from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, Kernel, Limits
@@ -83,6 +84,7 @@ class Execution:
         left_running: Tasks that were still there when the program had ended; empty if it did not end by itself.
         fair_from: The step from which on tasks were scheduled fairly, whatever the strategy; None: nowhere.
         outcome: What a strategy is told of it.
+        races: The data races in it, if they were looked for.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class Execution:
         outcome: Outcome,
         left_running: list[LeftRunning],
         fair_from: int | None,
+        races: Sequence[Race] = (),
     ) -> None:
         self.seed = seed
         self.value = value
@@ -110,6 +113,7 @@ class Execution:
         self.outcome = outcome
         self.left_running = left_running
         self.fair_from = fair_from
+        self.races = tuple(races)
         self._make_schedule = schedule
         self._schedule: Schedule | None = None
 
@@ -165,6 +169,7 @@ class Campaign:
         limits: How long one execution may go on.
         epoch_ns: The wall clock at the beginning, in nanoseconds since 1970.
         instrument: Where accesses to shared memory are scheduling points: ``"auto"``, names of modules, or None.
+        races: What is to be done about data races; None: they are not looked for.
 
     Attributes:
         program: What it runs.
@@ -176,6 +181,7 @@ class Campaign:
         limits: Limits | None = None,
         epoch_ns: int = DEFAULT_EPOCH_NS,
         instrument: Instrument = None,
+        races: RacePolicy | None = None,
     ) -> None:
         if not callable(program):
             raise TypeError(f"a program must be a callable without arguments, not {program!r}")
@@ -183,6 +189,7 @@ class Campaign:
         self._limits = limits or Limits()
         self._fairness = Fairness(self._limits.max_steps)
         self._epoch_ns = epoch_ns
+        self._races = races
         self._world = World(program)
         self._points = _instrumentation(program, check_instrument(instrument))
         self._carriers: Carriers
@@ -245,6 +252,9 @@ class Campaign:
         if trace or needs_trace(strategy):
             kernel.trace = Trace()
         kept = kernel.trace
+        races = None
+        if self._races is not None:
+            races = kernel.edges = Races(kernel, self._races)
         fairness = self._fairness
         fairness.guard(kernel)
         instruments: tuple[object, ...] = ()
@@ -303,6 +313,7 @@ class Campaign:
             ),
             left_running=left,
             fair_from=fairness.begun,
+            races=() if races is None else races.found,
         )
 
     def _main(self, kernel: Kernel, runtime: SimRuntime, values: list[Any]) -> None:

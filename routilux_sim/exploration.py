@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from routilux_sim.coverage import Coverage
 from routilux_sim.determinism.check import check_again
 from routilux_sim.execution import Campaign, Execution, Program
 from routilux_sim.explanation import explain
+from routilux_sim.judge.races import Race, RaceMode, merge, policy_of
 from routilux_sim.judge.verdict import FailureKind, Verdict, of_campaign, words_of_proof
 from routilux_sim.kernel.core import HANG_SECONDS, Limits
 from routilux_sim.kernel.errors import InconclusiveError, NondeterminismError
@@ -69,6 +70,7 @@ class Report:
         proof: What has been exhausted, in words; None if nothing has.
         coverage: How much of the program's schedule space was seen.
         strategies: How many schedules each strategy has made.
+        races: The data races that were seen, each once, if they were looked for.
         nondeterminism: What differed when a schedule was run again, or None.
         unconfirmed: The failing execution that did not come back when it was, or None.
     """
@@ -85,6 +87,7 @@ class Report:
         proof: str | None = None,
         coverage: Coverage | None = None,
         strategies: dict[str, int] | None = None,
+        races: Sequence[Race] = (),
         nondeterminism: NondeterminismError | None = None,
         unconfirmed: Execution | None = None,
     ) -> None:
@@ -97,6 +100,7 @@ class Report:
         self.proof = proof
         self.coverage = Coverage() if coverage is None else coverage
         self.strategies = {} if strategies is None else strategies
+        self.races = tuple(races)
         self.nondeterminism = nondeterminism
         self.unconfirmed = unconfirmed
 
@@ -125,6 +129,9 @@ class Report:
             text += f": {self.proof}"
         if self.coverage.schedules:
             text += f"\n{self.coverage.describe(self.schedules)}"
+        for race in self.races:
+            if self.failure is None or self.failure.kind != "race":
+                text += f"\n{race}"
         if self.failure is not None:
             text += f"\n{self.failure.explanation}"
         if self.reason is not None:
@@ -148,6 +155,8 @@ def explore(
     progress: Callable[[int], object] | None = None,
     hang_seconds: float | None = HANG_SECONDS,
     check_determinism: bool = False,
+    races: RaceMode | None = None,
+    allow_races: Sequence[str] = (),
     workers: int = 1,
     instrument: Instrument = None,
 ) -> Report:
@@ -170,6 +179,9 @@ def explore(
         hang_seconds: As for `simulate`, for each execution.
         check_determinism: Run every schedule a second time, and stop when the program does not do the same: the verdict
             is ``inconclusive`` then, and ``nondeterminism`` says where and why.
+        races: As for `simulate`: ``"report"`` lists those of all schedules in ``races``, ``"fail"`` makes the first one
+            a failure.
+        allow_races: As for `simulate`.
         workers: How many processes, forked from this one, run the schedules. What comes of it does not depend on that,
             if the schedules share nothing and ``seconds`` are not what ends it.
         instrument: As for `simulate`.
@@ -183,7 +195,8 @@ def explore(
     _check_budget(schedules, seconds)
     check_workers(workers)
     chosen = make_strategy(strategy)
-    campaign = Campaign(program, Limits(max_steps, max_seconds, hang_seconds), epoch_of(epoch), instrument)
+    limits = Limits(max_steps, max_seconds, hang_seconds)
+    campaign = Campaign(program, limits, epoch_of(epoch), instrument, policy_of(races, allow_races))
     began = _clock()
     search = Search(
         campaign,
@@ -222,6 +235,7 @@ class _Exploration:
         self._counts: dict[str, int] = {}
         self._coverage = Coverage()
         self._virtual_ns = 0
+        self._races: list[Race] = []
         self._began = _clock()
 
     def run(self, rows: Iterable[Row]) -> Report:
@@ -232,6 +246,7 @@ class _Exploration:
             self._virtual_ns += row.elapsed_ns
             if row.footprint is not None:
                 self._coverage.add(row.footprint)
+            merge(self._races, row.races)
             if self._progress is not None:
                 self._progress(self._count)
             if row.error is not None:
@@ -301,6 +316,7 @@ class _Exploration:
             proof=None if proof is None else words_of_proof(proof, self._campaign.granularity),
             coverage=self._coverage,
             strategies=self._counts,
+            races=self._races,
             nondeterminism=nondeterminism,
             unconfirmed=unconfirmed,
         )

@@ -17,7 +17,7 @@ from zlib import crc32
 
 import pytest
 
-from routilux_sim import given
+from routilux_sim import given, pytest_races
 from routilux_sim import pytest_determinism as determinism
 from routilux_sim.world import ready
 
@@ -30,7 +30,8 @@ __all__: list[str] = []
 MARKER = (
     "sim(schedules=1, strategy='random', seed=None, max_steps=1000000, hang_seconds=30): run the test in simulated "
     "threads and virtual time, under so many schedules; seed= fixes the seed instead of deriving it from --sim-seed; "
-    "hang_seconds= is the real time without a step after which a schedule is broken off, None for none"
+    "hang_seconds= is the real time without a step after which a schedule is broken off, None for none; "
+    "races='report' or 'fail' looks for data races, but not for those in allow_races="
 )
 SEED = pytest.StashKey[int]()
 SEED_BITS = 32
@@ -57,6 +58,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="write each simulated test's execution log here, and a replay file if it fails",
     )
     determinism.add_options(parser, group)
+    pytest_races.add_options(parser)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -109,6 +111,7 @@ def _check_marker(item: pytest.Item, marker: pytest.Mark) -> None:
         "seed": lambda value: value is None or _is_whole(value),
         "max_steps": lambda value: _is_whole(value) and value >= 1,
         "hang_seconds": lambda value: value is None or (_is_number(value) and value > 0),
+        **pytest_races.ARGUMENTS,
     }
     if marker.args:
         raise pytest.UsageError(f"{item.nodeid}: sim takes keyword arguments only, not {marker.args!r}")
@@ -199,6 +202,7 @@ class _SimulatedTest:
             "strategy": marker.kwargs.get("strategy", "random"),
             "max_steps": marker.kwargs.get("max_steps", 1_000_000),
             "hang_seconds": marker.kwargs.get("hang_seconds", 30.0),
+            **pytest_races.options_of(item.config, marker),
         }
         profile = given.derandomizing_profile(item.obj) if self._is_given else None
         option = "" if profile is None else f" --hypothesis-profile={profile}"
@@ -239,6 +243,7 @@ class _SimulatedTest:
             # Not the program's: a time limit has struck.
             error.add_note(f"simulated under seeds from {seed} up; reproduce with: {self._command}")
             raise
+        pytest_races.show(self._item, execution.races if self._schedules == 1 else report.races)
         if self._schedules == 1:
             self._judge(execution, found)
             return

@@ -9,6 +9,7 @@ from routilux_sim.determinism.check import execute_recorded
 from routilux_sim.determinism.moments import Moment
 from routilux_sim.execution import Campaign, Execution
 from routilux_sim.footprint import Footprint
+from routilux_sim.judge.races import Race
 from routilux_sim.strategy import Strategy
 from routilux_sim.strategy._protocol import doubt_of, is_divisible, keeps_seed, proof_of
 
@@ -51,6 +52,7 @@ class Row(NamedTuple):
         execution: All of it, in the process where it ran.
         moments: What it looked like at each decision, if that was noted.
         schedule: If it did not end by itself, to run it again elsewhere.
+        races: The data races in it, if they were looked for.
     """
 
     number: int
@@ -65,6 +67,7 @@ class Row(NamedTuple):
     execution: Execution | None = None
     moments: Sequence[Moment] | None = None
     schedule: Any = None
+    races: Sequence[Race] = ()
 
 
 class Search:
@@ -169,6 +172,7 @@ class Search:
             error=error,
             execution=execution,
             moments=moments,
+            races=execution.races,
         )
 
     def _begin_anew(self, number: int) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from routilux_sim.determinism.check import check_again, execute_recorded
 from routilux_sim.execution import Campaign, Execution, Program
+from routilux_sim.judge.races import RaceMode, policy_of
 from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, HANG_SECONDS, Limits
 from routilux_sim.kernel.errors import NondeterminismError
 from routilux_sim.points.code_under_test import Instrument
@@ -28,6 +29,8 @@ def simulate(
     hang_seconds: float | None = HANG_SECONDS,
     check_determinism: bool = False,
     instrument: Instrument = None,
+    races: RaceMode | None = None,
+    allow_races: Sequence[str] = (),
 ) -> Execution:
     """Run ``program`` once on simulated threads, in virtual time.
 
@@ -47,6 +50,10 @@ def simulate(
             `NondeterminismError` that says where and why; its ``__cause__`` is how the first run failed, if it did.
         instrument: Where accesses to memory that tasks share are scheduling points, too: ``"auto"`` for the program's
             own module and the modules of its project that it uses, or the names of modules and packages; None: nowhere.
+        races: What is to be done about data races, which are two accesses to memory that nothing orders, one of them a
+            write: ``"report"`` lists them in ``races``; ``"fail"`` ends the run at the first one, with a
+            `DataRaceError`; None: they are not looked for.
+        allow_races: Harmless ones, by what is accessed (``"Counter.value"``) or where (``"bank.py:12"``).
 
     Returns:
         What came of it. The program's exception is in ``error``, not raised.
@@ -57,7 +64,8 @@ def simulate(
     """
     chosen = make_strategy(strategy)
     chosen.begin(check_seed(seed))
-    campaign = Campaign(program, Limits(max_steps, max_seconds, hang_seconds), epoch_of(epoch), instrument)
+    limits = Limits(max_steps, max_seconds, hang_seconds)
+    campaign = Campaign(program, limits, epoch_of(epoch), instrument, policy_of(races, allow_races))
     with campaign.running():
         if not check_determinism:
             return campaign.execute(chosen, seed, log=log, enabled=True)
@@ -77,6 +85,8 @@ def simulate_checked(
     max_steps: int,
     hang_seconds: float | None,
     instrument: Instrument = None,
+    races: RaceMode | None = None,
+    allow_races: Sequence[str] = (),
 ) -> tuple[Execution, NondeterminismError | None]:
     """Run a program, and a second time if that is wanted or it fails.
 
@@ -89,13 +99,16 @@ def simulate_checked(
         max_steps: For each run; so are ``hang_seconds``.
         hang_seconds: Real seconds.
         instrument: As for `simulate`.
+        races: As for `simulate`; so is ``allow_races``.
+        allow_races: Harmless races.
 
     Returns:
         The first execution as it was, and what differed in the second or None.
     """
     chosen = make_strategy(strategy)
     chosen.begin(check_seed(seed))
-    campaign = Campaign(program, Limits(max_steps, hang_seconds=hang_seconds), epoch_of(None), instrument)
+    limits = Limits(max_steps, hang_seconds=hang_seconds)
+    campaign = Campaign(program, limits, epoch_of(None), instrument, policy_of(races, allow_races))
     with campaign.running():
         if every:
             return _checked(campaign, chosen, seed, log=True)

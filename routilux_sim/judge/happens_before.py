@@ -43,6 +43,25 @@ EDGES = {
 """What orders the doings of two tasks: from what was done before the left to what is done after the right."""
 
 
+_DEEDS = {
+    "start": "started",
+    "end": "ended",
+    "lock": "given back",
+    "semaphore": "released",
+    "event": "set",
+    "queue": "put into",
+    "room": "taken from",
+    "task_done": "done a task of",
+    "shutdown": "shut down",
+    "submit": "submitted to",
+    "future": "completed",
+    "callback": "added a callback to",
+    "futures": "completed one of",
+    "call": "called into",
+}
+"""What somebody has done who has released something."""
+
+
 class Clocks:
     """Keeps the vector clocks of an execution; an implementation of `routilux_sim.kernel.edges.Edges`.
 
@@ -81,7 +100,7 @@ class Clocks:
                 self._released[id(obj)] = obj, dict(clock)
             else:
                 join(held[1], clock)
-            self._advance(task, clock, f"{edge} {label_of(obj)}")
+            self._advance(task, clock, f"{_DEEDS[edge]} {label_of(obj)}")
 
     def acquire(self, edge: str, obj: Any) -> None:
         """See `Edges`."""
@@ -98,7 +117,7 @@ class Clocks:
             clock = self.clock(task)
             _, waiting = self._sent.setdefault((id(obj), id(item)), ((obj, item), deque()))
             waiting.append(dict(clock))
-            self._advance(task, clock, f"{edge} {label_of(obj)}")
+            self._advance(task, clock, f"{_DEEDS[edge]} {label_of(obj)}")
 
     def receive(self, edge: str, obj: Any, item: Any) -> None:
         """See `Edges`."""

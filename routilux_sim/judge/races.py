@@ -20,12 +20,30 @@ from routilux_sim.kernel.errors import DataRaceError
 if TYPE_CHECKING:
     from routilux_sim.kernel.core import Kernel
 
-__all__ = ["Access", "Race", "RaceMode", "RacePolicy", "Races", "merged"]
+__all__ = ["Access", "Call", "Race", "RaceMode", "RacePolicy", "Races", "merge", "policy_of"]
 
 RaceMode = Literal["report", "fail"]
 
 DEPTH = 16
 """So many calls are kept of the stack of an access."""
+
+
+class Call(NamedTuple):
+    """One line of a stack.
+
+    Attributes:
+        file, line: Where.
+        function: In which function, by its qualified name.
+        source: The text of the line; empty if nobody has it.
+    """
+
+    file: str
+    line: int
+    function: str
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line} in {self.function}" + (f": {self.source}" if self.source else "")
 
 
 class Access(NamedTuple):
@@ -40,25 +58,20 @@ class Access(NamedTuple):
 
     task: str
     op: str
-    stack: tuple[Place, ...]
+    stack: tuple[Call, ...]
     locks: tuple[str, ...]
 
     @property
-    def place(self) -> Place | None:
-        """The line of the access itself."""
-        return self.stack[0] if self.stack else None
-
-    @property
     def where(self) -> str:
-        """File, without its folders, and line; for people, and for lists of what is allowed."""
-        place = self.place
-        return "?" if place is None else f"{_short(place.code.co_filename)}:{place.line}"
+        """File, without its folders, and line."""
+        if not self.stack:
+            return "?"
+        call = self.stack[0]
+        return f"{_forward(call.file).rpartition('/')[2]}:{call.line}"
 
     def __str__(self) -> str:
         locks = f", holding {', '.join(self.locks)}" if self.locks else ", holding no lock"
-        lines = [f"{self.task} {self.op}s it{locks}:"]
-        lines += [f"    {place}" + (f": {source}" if (source := place.source()) else "") for place in self.stack]
-        return "\n".join(lines)
+        return "\n".join([f"{self.task} {self.op}s it{locks}:", *(f"    {call}" for call in self.stack)])
 
 
 class Race(NamedTuple):
@@ -117,13 +130,27 @@ class RacePolicy:
         if entry in {name, race.name} or entry.endswith(f".{name}"):
             return True
         for access in (race.first, race.second):
-            place = access.place
-            if place is None:
-                continue
-            path = f"{place.code.co_filename}:{place.line}".replace("\\", "/")
-            if path == entry or path.endswith(f"/{entry}") or place.code.co_qualname == entry:
-                return True
+            for call in access.stack[:1]:
+                path = _forward(f"{call.file}:{call.line}")
+                if path == entry or path.endswith(f"/{entry}") or call.function == entry:
+                    return True
         return False
+
+
+class _Seen(NamedTuple):
+    """An access as it is kept until there is something to tell about it."""
+
+    task: str
+    op: str
+    places: tuple[Place, ...]
+    locks: tuple[str, ...]
+
+    def told(self) -> Access:
+        return Access(self.task, self.op, tuple(map(_told, self.places)), self.locks)
+
+
+def _told(place: Place) -> Call:
+    return Call(place.code.co_filename, place.line, place.code.co_qualname, place.source())
 
 
 class _Memory:
@@ -133,8 +160,8 @@ class _Memory:
 
     def __init__(self, obj: Any) -> None:
         self.obj = obj
-        self.write: tuple[int, int, Access] | None = None
-        self.reads: dict[int, tuple[int, Access]] = {}
+        self.write: tuple[int, int, _Seen] | None = None
+        self.reads: dict[int, tuple[int, _Seen]] = {}
 
 
 class Races(Clocks):
@@ -154,6 +181,7 @@ class Races(Clocks):
         self._policy = policy
         self._memory: dict[int, _Memory] = {}
         self._held: dict[int, list[Any]] = {}
+        self._told: set[tuple[str, Any, Any]] = set()
         self._keys: set[frozenset[tuple[str, str, str]]] = set()
         self.found: list[Race] = []
 
@@ -192,7 +220,7 @@ class Races(Clocks):
         clock = self.clock(task)
         me = task.number
         locks = tuple(label_of(lock) for lock in self._held.get(me, ()))
-        access = Access(task.name, "write" if is_write else "read", _stack(), locks)
+        access = _Seen(task.name, "write" if is_write else "read", _stack(), locks)
         if memory.write is not None:
             number, count, other = memory.write
             if number != me and clock.get(number, 0) < count:
@@ -206,8 +234,12 @@ class Races(Clocks):
         memory.write = me, clock[me], access
         memory.reads.clear()
 
-    def _report(self, obj: Any, number: int, since: int, first: Access, second: Access) -> None:
-        race = Race(label_of(obj), first, second, self._missing(number, since, first, second))
+    def _report(self, obj: Any, number: int, since: int, first: _Seen, second: _Seen) -> None:
+        pair = label_of(obj), first.places[:1], second.places[:1]
+        if pair in self._told:
+            return
+        self._told.add(pair)
+        race = Race(label_of(obj), first.told(), second.told(), self._missing(number, since, first, second))
         if race.key in self._keys or self._policy.allows(race):
             return
         self._keys.add(race.key)
@@ -215,21 +247,26 @@ class Races(Clocks):
         if self._policy.mode == "fail":
             self._kernel.stop(DataRaceError(str(race), race))
 
-    def _missing(self, number: int, since: int, first: Access, second: Access) -> str:
+    def _missing(self, number: int, since: int, first: _Seen, second: _Seen) -> str:
         """Which order is missing."""
         deeds = self.deeds(number, since)
         if not deeds:
             return (
-                f"nothing orders them: {first.task} has given back no lock, and told of nothing, since its {first.op}, "
-                f"that {second.task} could have learned of it by"
+                f"nothing orders them: since its {first.op}, {first.task} has given back no lock, nor set, put or "
+                f"ended anything that {second.task} could know it by"
             )
         return (
-            f"nothing orders them: since its {first.op}, {first.task} has done {', '.join(dict.fromkeys(deeds))}, "
-            f"but {second.task} has not taken, joined or received any of that"
+            f"nothing orders them: since its {first.op}, {first.task} has {', '.join(dict.fromkeys(deeds))}, but "
+            f"{second.task} has not taken, waited for or received any of that"
         )
 
 
-def merged(known: list[Race], more: Sequence[Race]) -> None:
+def policy_of(races: RaceMode | None, allowed: Iterable[str]) -> RacePolicy | None:
+    """What is to be done about races; None: they are not looked for."""
+    return None if races is None else RacePolicy(races, allowed)
+
+
+def merge(known: list[Race], more: Sequence[Race]) -> None:
     """Add to a list of races those that are not in it."""
     keys = {race.key for race in known}
     for race in more:
@@ -252,8 +289,8 @@ def _stack() -> tuple[Place, ...]:
     return tuple(found)
 
 
-def _short(filename: str) -> str:
-    return filename.replace("\\", "/").rpartition("/")[2]
+def _forward(path: str) -> str:
+    return path.replace("\\", "/")
 
 
 def _plain(name: str) -> str:

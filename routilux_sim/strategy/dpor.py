@@ -239,12 +239,16 @@ class DporStrategy:
     def _note(self, trace: Trace, start: int) -> None:
         """Note what each chosen task has done."""
         events = list(trace)
+        known: set[int] = set()
+        place = 0
         for node in self._nodes[start:]:
             if node.tasks:
-                end = node.offset + 1
+                known.update(id(event[2]) for event in events[place : node.offset])
+                place = node.offset
+                end = place + 1
                 while end < len(events) and not events[end][4]:
                     end += 1
-                _, done = steps_of(events[node.offset : end])[0]
+                _, done = steps_of(events[place:end], known)[0]
                 node.done[node.chosen] = node.done.get(node.chosen, frozenset()) | done
 
     def _want(self, reversal: Reversal) -> None:

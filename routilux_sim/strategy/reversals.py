@@ -17,7 +17,7 @@ Where the kernel's world is more than reads and writes, this errs towards too ma
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from routilux_sim.kernel.task import Task
@@ -45,12 +45,35 @@ def _object_of(op: str, obj: Any) -> Any:
     return None if op in ALONE else ENGINE
 
 
-def _name_of(obj: Any) -> Any:
+def _name_of(obj: Any) -> int | str:
     """The name of an object: the same in all executions that are the same so far. Two objects may have one."""
     if isinstance(obj, Task):
         return obj.number
     label = getattr(obj, "label", None)
     return label if isinstance(label, str) else str(type(obj))
+
+
+class _AnyOf(NamedTuple):
+    """In the place of a name: all objects of a kind.
+
+    Objects are numbered when they first come up, so the number of one that has not yet may be another's in another
+    execution.
+    """
+
+    kind: str
+
+
+def _kind(name: str) -> str:
+    stem, dash, number = name.rpartition("-")
+    return stem if dash and number.isdigit() else name
+
+
+def _may_be_one(one: Any, other: Any) -> bool:
+    if type(one) is _AnyOf:
+        return (type(other) is str and one.kind == _kind(other)) or one == other
+    if type(other) is _AnyOf:
+        return type(one) is str and other.kind == _kind(one)
+    return bool(one == other)
 
 
 def depends(first: str, then: str, name: Any) -> bool:
@@ -73,16 +96,24 @@ def _only_in_order(first: str, then: str, obj: Any) -> bool:
     return first == "release" and then in TAKES and getattr(obj, "is_exclusive", False)
 
 
-def steps_of(events: Sequence[Event]) -> list[tuple[int, Footprint]]:
-    """The tasks that took the steps that some events begin with and consist of, and what they did in them."""
+def steps_of(events: Sequence[Event], known: Container[int] | None = None) -> list[tuple[int, Footprint]]:
+    """The tasks that took the steps that some events begin with and consist of, and what they did in them.
+
+    Args:
+        events: Those of whole steps.
+        known: The ids of the objects whose names are settled; None: all are.
+    """
     found: list[tuple[int, set[tuple[str, Any]]]] = []
     for task, op, obj, _, begins in events:
         if begins:
             found.append((task, set()))
-        if found and task == found[-1][0] and op not in {"wake", "due"}:
+        if found and task == found[-1][0] and (begins or op not in {"wake", "due"}):
             about = _object_of(op, obj)
             if about is not None:
-                found[-1][1].add((op, _name_of(about)))
+                name: Any = _name_of(about)
+                if known is not None and type(name) is str and id(about) not in known:
+                    name = _AnyOf(_kind(name))
+                found[-1][1].add((op, name))
     return [(task, frozenset(done)) for task, done in found]
 
 
@@ -90,7 +121,7 @@ def conflict(one: Footprint, other: Footprint) -> bool:
     """Whether the order of two steps may matter."""
     for op, name in one:
         for op2, name2 in other:
-            if name == name2 and (depends(op, op2, name) or depends(op2, op, name)):
+            if _may_be_one(name, name2) and (depends(op, op2, name) or depends(op2, op, name)):
                 return True
     return False
 
@@ -135,6 +166,12 @@ class _Step:
         self.clock: dict[int, int] = {}
         self.before: dict[int, int] = {}
 
+    def note(self, op: str, obj: Any) -> None:
+        """The step does something."""
+        about = _object_of(op, obj)
+        if about is not None:
+            self.events.append((op, about))
+
 
 class Steps:
     """The steps of a trace in their partial order.
@@ -168,7 +205,8 @@ class Steps:
                 step.due = task in due
                 due.discard(task)
                 self._steps.append(step)
-            if task == NOBODY:
+                step.note(op, obj)
+            elif task == NOBODY:
                 if op == "clock":
                     self._moves.add(len(self._steps))
             elif op == "due":
@@ -176,8 +214,8 @@ class Steps:
             elif step is not None:
                 if op in {"wake", "spawn"} and isinstance(obj, Task):
                     step.wakes.append(obj.number)
-                if op != "wake" and (about := _object_of(op, obj)) is not None:
-                    step.events.append((op, about))
+                if op != "wake":
+                    step.note(op, obj)
         # Who had not ended, nor was waiting, when the execution ended.
         self._able = able - set(self._trace.pending)
 
@@ -195,9 +233,9 @@ class Steps:
             self._enter(step, barrier)
             if stop is not None and step.decision > stop:
                 return
+            self._leave(step, barrier)
             if step.decision >= start:
                 yield from self._races(step, place)
-            self._leave(step, barrier)
         # Those that wait for a lock in vain: no step of theirs shows that they would take it.
         for task, (op, obj) in self._trace.pending.items():
             if getattr(obj, "is_exclusive", False) and op in TAKES and not self._has_tried(task, op, obj):
@@ -205,7 +243,8 @@ class Steps:
                 step.events.append((op, obj))
                 step.count = self._counts.get(task, 0) + 1
                 step.before = dict(self._clocks.get(task, {}))
-                step.clock = {**step.before, task: step.count}
+                # It may depend on any of the others.
+                step.clock = {**self._counts, task: step.count}
                 yield from self._races(step, len(self._steps))
 
     def cut_off(self) -> int | None:
@@ -276,8 +315,7 @@ class Steps:
         initials: list[int] = []
         seen: dict[int, int] = {}
         for step in path:
-            clock = step.before if step is then else step.clock
-            if step.task not in seen and not any(clock.get(task, 0) >= count for task, count in seen.items()):
+            if step.task not in seen and not any(step.clock.get(task, 0) >= count for task, count in seen.items()):
                 initials.append(step.task)
             seen.setdefault(step.task, step.count)
         return Reversal(first.decision - 1, tuple(initials), tuple(step.task for step in path))

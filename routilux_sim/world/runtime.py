@@ -21,7 +21,13 @@ __all__ = ["SimRuntime"]
 
 
 class SimRuntime(Runtime):
-    """Threads, locks and clocks of one execution."""
+    """Threads, locks and clocks of one execution.
+
+    Attributes:
+        label: What the engine's own operations are about.
+    """
+
+    label = "engine"
 
     def __init__(self, kernel: Kernel, instruments: Sequence[object] = ()) -> None:
         self._kernel = kernel
@@ -31,8 +37,11 @@ class SimRuntime(Runtime):
 
     def point(self, op: str) -> None:
         """A scheduling point of the production engine's own."""
-        if here() is self._kernel:
-            self._kernel.point(op)
+        kernel = self._kernel
+        if here() is kernel:
+            kernel.point(op)
+            if kernel.trace is not None:
+                kernel.touch("engine", self)
 
     def lock(self) -> LockProtocol:
         """Make a simulated lock."""
