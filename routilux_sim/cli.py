@@ -12,6 +12,7 @@ import click
 from routilux._version import __version__
 from routilux_sim import boundary
 from routilux_sim.boundary.table import render
+from routilux_sim.cli_programs import COMMANDS
 from routilux_sim.determinism.processes import difference_between_processes
 from routilux_sim.scenario import Scenario, ScenarioError, load_scenario
 from routilux_sim.scenario_run import Outcome, run_scenario
@@ -89,6 +90,10 @@ def show_boundary(modules: tuple[str, ...], status: str | None, as_json: bool) -
             click.echo(json.dumps(entry._asdict(), sort_keys=True))
         return
     click.echo("\n".join(render(chosen)))
+
+
+for _command in COMMANDS:
+    cli.add_command(_command)
 
 
 def _run(scenario: Scenario, seed: int | None, check: bool) -> Outcome:

@@ -190,7 +190,14 @@ class Campaign:
                 self._carriers.close()
 
     def execute(
-        self, strategy: Strategy, seed: int, *, log: bool = False, enabled: bool = False, trace: bool = False
+        self,
+        strategy: Strategy,
+        seed: int,
+        *,
+        log: bool = False,
+        enabled: bool = False,
+        trace: bool = False,
+        attend: Callable[[Kernel], object] | None = None,
     ) -> Execution:
         """Run the program once; the strategy has begun already.
 
@@ -200,6 +207,7 @@ class Campaign:
             log: Write an execution log.
             enabled: Note at each decision which tasks could run.
             trace: Keep a trace, even if the strategy does not need one.
+            attend: Called with the kernel before it runs, by who wants to see more of it.
         """
         name = strategy.name
         if gc.get_count()[0] > GARBAGE:
@@ -218,6 +226,8 @@ class Campaign:
         kept = kernel.trace
         fairness = self._fairness
         fairness.guard(kernel)
+        if attend is not None:
+            attend(kernel)
         instruments: tuple[object, ...] = ()
         if collector is not None:
             collector.kernel = kernel

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, label_of
 from routilux_sim.kernel.tape import Decision
@@ -28,6 +28,12 @@ class Step(NamedTuple):
     bound: int
     enabled: tuple[str, ...] = ()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the task that was running could go on: any but the plain choice preempts it."""
+        # Who waits, gives way or ends is not the first candidate.
+        return bool(self.enabled) and self.label.startswith(f"{self.enabled[0]}: ")
+
 
 class Schedule:
     """The decisions of one execution.
@@ -39,6 +45,8 @@ class Schedule:
         epoch_ns: What the wall clock read at the beginning, in nanoseconds since 1970.
         max_steps: How many steps the execution was allowed; None if that is not known. Past them tasks are scheduled
             fairly, so that a livelock comes back only under the same limit.
+        points: Where accesses to memory were scheduling points from the beginning, as plain data: ``instrument`` as it
+            was given, and ``shared``, the names of what was known to be shared; None if no access was one.
     """
 
     def __init__(
@@ -48,8 +56,10 @@ class Schedule:
         steps: Sequence[Step],
         epoch_ns: int = DEFAULT_EPOCH_NS,
         max_steps: int | None = None,
+        points: dict[str, Any] | None = None,
     ) -> None:
         self.seed = seed
+        self.points = points
         self.max_steps = max_steps
         self.epoch_ns = epoch_ns
         self.strategy = strategy
@@ -64,6 +74,7 @@ class Schedule:
         enabled: Sequence[tuple[Task, ...]],
         epoch_ns: int,
         max_steps: int | None = None,
+        points: dict[str, Any] | None = None,
     ) -> Schedule:
         """Make a schedule of a kernel's tape."""
         steps = []
@@ -71,12 +82,17 @@ class Schedule:
             what = op if obj is None else f"{op} {label_of(obj)}"
             names = tuple(candidate.name for candidate in enabled[position]) if position < len(enabled) else ()
             steps.append(Step(f"{task.name}: {what}", value, bound, names))
-        return cls(seed, strategy, steps, epoch_ns, max_steps)
+        return cls(seed, strategy, steps, epoch_ns, max_steps, points)
+
+    @property
+    def deviations(self) -> int:
+        """How many decisions differ from the plain choice."""
+        return sum(1 for step in self.steps if step.value)
 
     @property
     def preemptions(self) -> int:
-        """How many decisions differ from the plain choice."""
-        return sum(1 for step in self.steps if step.value)
+        """How many of them switch away from a task that could go on; only of schedules that tell who could run."""
+        return sum(1 for step in self.steps if step.value and step.is_open)
 
     def __getitem__(self, index: int) -> Step:
         return self.steps[index]
@@ -96,4 +112,4 @@ class Schedule:
         return hash(tuple(step[:3] for step in self.steps))
 
     def __repr__(self) -> str:
-        return f"<Schedule of {len(self.steps)} decisions, {self.preemptions} not the plain one, seed {self.seed}>"
+        return f"<Schedule of {len(self.steps)} decisions, {self.deviations} not the plain one, seed {self.seed}>"
