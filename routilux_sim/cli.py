@@ -118,4 +118,6 @@ def _print(scenario: Scenario, outcome: Outcome, seconds: float) -> None:
             click.echo(f"  delivered  {delivery.routine}.{delivery.slot}: {count}, as it must")
     else:
         click.echo(f"  problem    {outcome.problem}")
+    if outcome.sentence is not None:
+        click.echo(f"  needs      {outcome.sentence}")
     click.echo(f"  real time  {seconds:.3f} s")

@@ -11,8 +11,7 @@ import linecache
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from routilux_sim.judge.verdict import kind_of
-from routilux_sim.kernel.errors import DeadlockError, LivelockError
+from routilux_sim.kernel.errors import DataRaceError, DeadlockError, LivelockError
 from routilux_sim.phrases import SUSPENDED, at, doing
 from routilux_sim.story import Event, Place, Story
 
@@ -71,8 +70,8 @@ def conflict_of(
         return _of_deadlock(story, error)
     if isinstance(error, LivelockError):
         return Conflict(error.cause, _first_line(error), frozenset())
-    if kind_of(error) == "race" or type(error).__name__ == "DataRaceError":
-        return Conflict("data race", _first_line(error), frozenset())
+    if isinstance(error, DataRaceError):
+        return Conflict("data race", _first_line(error).removeprefix("data race on "), frozenset())
     found = [*_accesses(story, failed), *_sections(story)]
     if found:
         return max(found, key=lambda one: one.weight(deviations, story)).conflict
