@@ -5,7 +5,7 @@ from __future__ import annotations
 import linecache
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ import routilux
 from routilux_sim.determinism.frames import is_program_file
 from routilux_sim.judge.names import Names
 from routilux_sim.judge.stacks import Place as RawPlace
-from routilux_sim.judge.stacks import is_machinery
+from routilux_sim.judge.stacks import is_machinery, user_frames
 from routilux_sim.judge.watch import Watched, watch
 from routilux_sim.kernel.core import Kernel, label_of
 from routilux_sim.kernel.task import Task
@@ -32,6 +32,9 @@ _DESCENT = 60
 
 _TAKING_TURNS = {"acquire", "reacquire", "get", "put"}
 """What takes effect when a wait for it ends; of other waits it has been told what ended them."""
+
+_OTHERS = 10
+"""So many other tasks are asked for an object's name."""
 
 _ACCESSES = {"read", "write"}
 """Those of memory are the code's that is looked into, wherever it is."""
@@ -204,18 +207,27 @@ class Teller:
         # Kept with the object: its address must not be used again.
         self._objects[id(obj)] = (number, obj)
         if self._names and hasattr(obj, "_waiters") and len(self._objects) <= NAMED:
-            name = _name_of(obj, frame)
+            name = _name_of(obj, [*_outward(frame), *self._elsewhere()])
             if name is not None:
                 self.story.names[number] = name
         return number
 
+    def _elsewhere(self) -> Iterator[FrameType]:
+        """Frames of other tasks: who made an object calls it by its best name."""
+        for task in self._kernel.oldest(_OTHERS):
+            if task is not self._kernel.current:
+                yield from user_frames(task)
 
-def _name_of(obj: Any, frame: FrameType) -> str | None:
-    frames: list[FrameType] = []
-    outward: FrameType | None = frame
-    while outward is not None and len(frames) < _DESCENT:
-        frames.append(outward)
-        outward = outward.f_back
+
+def _outward(frame: FrameType | None) -> Iterator[FrameType]:
+    depth = 0
+    while frame is not None and depth < _DESCENT:
+        yield frame
+        frame = frame.f_back
+        depth += 1
+
+
+def _name_of(obj: Any, frames: list[FrameType]) -> str | None:
     try:
         return Names(frames).of(obj)
     except Exception:  # noqa: BLE001 - a name is not worth losing the story; the program's objects may be odd
