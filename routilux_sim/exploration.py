@@ -26,6 +26,9 @@ __all__ = ["Failure", "InconclusiveError", "Report", "explore"]
 CONFIRMATIONS = 2
 """How many times a failure is replayed before it is reported."""
 
+SLOW = 1.5
+"""Real seconds of one execution from which on there is no time for others that would make it simpler."""
+
 _clock = time.perf_counter
 
 
@@ -296,14 +299,19 @@ class _Exploration:
                 )
         if execution.kind is None:
             return self._report(inconclusive=True, reason=f"seed {execution.seed}: {execution.error}")
+        began = _clock()
         again, found = check_again(self._campaign, execution, row.moments, times=CONFIRMATIONS)
+        took = (_clock() - began) / CONFIRMATIONS
         if found is None:
             self._seconds = _clock() - self._began
             again.schedule.strategy = row.strategy
             if self.on_failure is not None:
                 self.on_failure(again)
-            findings = self._investigate(again) if self.shrink else None
-            return self._report(failed=True, failure=Failure(again, execution.kind, row.strategy, findings))
+            findings = self._investigate(again) if self.shrink and took < SLOW else None
+            failure = Failure(again, execution.kind, row.strategy, findings)
+            if self.shrink and took >= SLOW:
+                failure.explanation += f"\nnot shrunk: an execution takes {took:.1f} real seconds"
+            return self._report(failed=True, failure=failure)
         return self._report(
             failed=True,
             reason=f"seed {execution.seed} failed with {execution.error!r}, which did not come back:\n{found}",

@@ -24,6 +24,9 @@ REPEATS = 10
 REPEAT_SECONDS = 1.0
 """Real seconds after which it is not run once more."""
 
+NEAREST_SECONDS = 1.0
+"""Real seconds in which a schedule that passes is looked for."""
+
 HANGING = 3.0
 """Real seconds without a step after which a schedule that is only tried is broken off."""
 
@@ -40,7 +43,7 @@ class Findings:
         shrunk: What shrinking came to; None if it was not wanted or not possible.
         nearest: The nearest schedule that passes, if one was found.
         conflict: What went wrong, if it has a name.
-        runs: How often the schedule was run in the end.
+        runs: How often the schedule was run in the end, to see whether it fails.
         reproduced: How often it failed in the same way.
     """
 
@@ -69,6 +72,7 @@ def investigate(campaign: Campaign, execution: Execution, *, simplify: bool, bud
         budget: How much shrinking may try.
     """
     budget = budget or Budget()
+    ends = _clock() + budget.seconds + NEAREST_SECONDS
     if not simplify:
         budget.executions = 1
     with sooner(HANGING):
@@ -80,10 +84,11 @@ def investigate(campaign: Campaign, execution: Execution, *, simplify: bool, bud
     if shrunk is not None:
         found.shrunk = shrunk if simplify else None
         with sooner(HANGING):
-            found.nearest = nearest_passing(campaign, shrunk.schedule, shrunk.plan)
+            left = min(NEAREST_SECONDS, ends - _clock())
+            found.nearest = nearest_passing(campaign, shrunk.schedule, shrunk.plan, left)
     found.conflict = _conflict(campaign, found)
     began, signature = _clock(), signature_of(found.execution.error)
-    while found.runs < REPEATS and (not found.runs or _clock() - began < REPEAT_SECONDS):
+    while found.runs < REPEATS and _clock() - began < REPEAT_SECONDS:
         found.runs += 1
         found.reproduced += signature_of(_replay(campaign, found.schedule, None).error) == signature
     return found
@@ -117,7 +122,9 @@ def _told(campaign: Campaign, schedule: Schedule) -> Findings | None:
     if execution.kind is None or execution.schedule != schedule:
         return None
     execution.schedule.strategy = schedule.strategy
-    return Findings(execution, teller.story)
+    found = Findings(execution, teller.story)
+    found.runs = found.reproduced = 1
+    return found
 
 
 def _replay(campaign: Campaign, schedule: Schedule, teller: Teller | None) -> Execution:

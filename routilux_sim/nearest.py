@@ -39,7 +39,7 @@ class Nearest:
         return f"<Nearest passing schedule, parting at step {self.step}>"
 
 
-def nearest_passing(campaign: Campaign, schedule: Schedule, plan: Plan, budget: Budget | None = None) -> Nearest | None:
+def nearest_passing(campaign: Campaign, schedule: Schedule, plan: Plan, seconds: float = 1.0) -> Nearest | None:
     """Look for a schedule that passes and differs from a failing one in a single decision.
 
     First the plain choice in place of one that is not, the latest first; then any other choice anywhere, the latest
@@ -49,9 +49,9 @@ def nearest_passing(campaign: Campaign, schedule: Schedule, plan: Plan, budget: 
         campaign: Of the program; it must be running.
         schedule: One that fails.
         plan: Its decisions that are not the plain choice.
-        budget: How much may be tried.
+        seconds: Real time that it may take; it takes a limited number of executions and steps in any case.
     """
-    trials = Trials(campaign, schedule, budget or Budget(executions=400, steps=1_000_000, seconds=1.0))
+    trials = Trials(campaign, schedule, Budget(executions=400, steps=1_000_000, seconds=seconds))
     if len(schedule) > LARGEST:
         return None
     with suppress(BudgetSpentError):

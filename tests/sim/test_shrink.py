@@ -8,7 +8,7 @@ import pytest
 from buggy_programs import BUGS, lost_update, lost_update_in_a_crowd, missed_notify, two_sections, yielding
 from sim_helpers import ids, run_threads
 
-from routilux_sim import explore, replay, simulate, trials
+from routilux_sim import exploration, explore, replay, simulate, trials
 from routilux_sim.execution import Campaign
 from routilux_sim.judge.signature import signature_of
 from routilux_sim.nearest import nearest_passing
@@ -246,3 +246,12 @@ def test_it_takes_no_more_preemptions_whatever_found_it(program):
     """A hundred schedules that fail, and all of them shrink to the pattern's own number."""
     for seed in range(0, 100 * SCHEDULES, SCHEDULES):
         assert shrunk(program, failing(program, seed)).after.preemptions <= BUGS[program]
+
+
+def test_a_slow_program_is_not_shrunk(monkeypatch):
+    """What takes long is reported at once, and says that it was not."""
+    readings = itertools.count()
+    monkeypatch.setattr(exploration, "_clock", lambda: float(next(readings) * 4))
+    failure = explore(lost_update, schedules=SCHEDULES).failure
+    assert failure.shrunk is None
+    assert failure.explanation.endswith("not shrunk: an execution takes 2.0 real seconds")
