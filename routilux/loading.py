@@ -42,7 +42,7 @@ def load_callable(path: str, search: Iterable[Path] = ()) -> Callable[..., Any]:
             raise LoadError(f"{path!r}: there is no {part!r} in {found!r}")
         found = getattr(found, part)
     if not callable(found):
-        raise LoadError(f"{path!r} is {found!r}, which cannot be called; name a function that returns a Flow")
+        raise LoadError(f"{path!r} is {found!r}, which cannot be called; name a function")
     factory: Callable[..., Any] = found
     return factory
 

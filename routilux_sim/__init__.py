@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from routilux_sim.kernel.errors import LivelockError as LivelockError
     from routilux_sim.kernel.errors import NondeterminismError as NondeterminismError
     from routilux_sim.kernel.errors import SimulationError as SimulationError
-    from routilux_sim.replays import ReplayFileError as ReplayFileError
-    from routilux_sim.replays import load_schedule as load_schedule
+    from routilux_sim.replay_files import ReplayFileError as ReplayFileError
+    from routilux_sim.replay_files import load_schedule as load_schedule
+    from routilux_sim.replay_files import save_schedule as save_schedule
     from routilux_sim.replays import replay as replay
-    from routilux_sim.replays import save_schedule as save_schedule
     from routilux_sim.schedule import Schedule as Schedule
     from routilux_sim.scheduler import SimScheduler as SimScheduler
     from routilux_sim.simulation import simulate as simulate
@@ -41,16 +41,16 @@ _HOMES = {
     "LimitReachedError": "routilux_sim.kernel.errors",
     "LivelockError": "routilux_sim.kernel.errors",
     "NondeterminismError": "routilux_sim.kernel.errors",
-    "ReplayFileError": "routilux_sim.replays",
+    "ReplayFileError": "routilux_sim.replay_files",
     "Report": "routilux_sim.exploration",
     "Schedule": "routilux_sim.schedule",
     "SimScheduler": "routilux_sim.scheduler",
     "SimulationError": "routilux_sim.kernel.errors",
     "Strategy": "routilux_sim.strategy",
     "explore": "routilux_sim.exploration",
-    "load_schedule": "routilux_sim.replays",
+    "load_schedule": "routilux_sim.replay_files",
     "replay": "routilux_sim.replays",
-    "save_schedule": "routilux_sim.replays",
+    "save_schedule": "routilux_sim.replay_files",
     "simulate": "routilux_sim.simulation",
 }
 

@@ -12,6 +12,7 @@ import click
 from routilux._version import __version__
 from routilux_sim import boundary
 from routilux_sim.boundary.table import render
+from routilux_sim.cli_programs import COMMANDS
 from routilux_sim.determinism.processes import difference_between_processes
 from routilux_sim.scenario import Scenario, ScenarioError, load_scenario
 from routilux_sim.scenario_run import Outcome, run_scenario
@@ -91,6 +92,10 @@ def show_boundary(modules: tuple[str, ...], status: str | None, as_json: bool) -
     click.echo("\n".join(render(chosen)))
 
 
+for _command in COMMANDS:
+    cli.add_command(_command)
+
+
 def _run(scenario: Scenario, seed: int | None, check: bool) -> Outcome:
     if scenario.schedules == 1 or not sys.stderr.isatty():
         return run_scenario(scenario, seed, check_determinism=check)
@@ -113,4 +118,6 @@ def _print(scenario: Scenario, outcome: Outcome, seconds: float) -> None:
             click.echo(f"  delivered  {delivery.routine}.{delivery.slot}: {count}, as it must")
     else:
         click.echo(f"  problem    {outcome.problem}")
+    if outcome.sentence is not None:
+        click.echo(f"  needs      {outcome.sentence}")
     click.echo(f"  real time  {seconds:.3f} s")

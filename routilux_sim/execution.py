@@ -225,6 +225,7 @@ class Campaign:
         enabled: bool = False,
         trace: bool = False,
         points: dict[str, Any] | None = None,
+        attend: Callable[[Kernel], object] | None = None,
     ) -> Execution:
         """Run the program once; the strategy has begun already.
 
@@ -236,6 +237,7 @@ class Campaign:
             trace: Keep a trace, even if the strategy does not need one.
             points: As in `Schedule`: what memory is to be known as shared from the beginning; None: all that has been
                 found to be so far.
+            attend: Called with the kernel before it runs, by who wants to see more of it.
         """
         name = strategy.name
         if gc.get_count()[0] > GARBAGE:
@@ -257,6 +259,8 @@ class Campaign:
             races = kernel.edges = Races(kernel, self._races)
         fairness = self._fairness
         fairness.guard(kernel)
+        if attend is not None:
+            attend(kernel)
         instruments: tuple[object, ...] = ()
         if collector is not None:
             collector.kernel = kernel

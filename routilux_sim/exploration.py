@@ -9,7 +9,8 @@ from typing import Any
 from routilux_sim.coverage import Coverage
 from routilux_sim.determinism.check import check_again
 from routilux_sim.execution import Campaign, Execution, Program
-from routilux_sim.explanation import explain
+from routilux_sim.explanation import explain, explain_findings, sentence_of
+from routilux_sim.findings import Findings, investigate
 from routilux_sim.judge.races import Race, RaceMode, merge, policy_of
 from routilux_sim.judge.verdict import FailureKind, Verdict, of_campaign, words_of_proof
 from routilux_sim.kernel.core import HANG_SECONDS, Limits
@@ -27,6 +28,9 @@ __all__ = ["Failure", "InconclusiveError", "Report", "explore"]
 CONFIRMATIONS = 2
 """How many times a failure is replayed before it is reported."""
 
+SLOW = 1.5
+"""Real seconds of one execution from which on there is no time for others that would make it simpler."""
+
 _clock = time.perf_counter
 
 
@@ -40,10 +44,16 @@ class Failure:
             again; what other strategies do depends on the executions before.
         strategy: The name of the strategy that found it: of the member, in a portfolio.
         schedule: ``replay(program, schedule)`` runs it again, whatever the strategy.
+        shrunk: The simplest schedule that was found to fail in the same way; None without shrinking.
+        sentence: That one in a sentence: what is not as under FIFO; None without shrinking.
+        nearest_passing: A schedule that passes and differs from it in one decision; None if there is none at hand.
+        findings: All that is known of it, piece by piece; None without shrinking.
         explanation: What happened, in words.
     """
 
-    def __init__(self, execution: Execution, kind: FailureKind, strategy: str) -> None:
+    def __init__(
+        self, execution: Execution, kind: FailureKind, strategy: str, findings: Findings | None = None
+    ) -> None:
         assert execution.error is not None  # noqa: S101 - only failed executions get here
         self.kind: FailureKind = kind
         self.exception: BaseException = execution.error
@@ -51,7 +61,19 @@ class Failure:
         self.strategy = strategy
         self.schedule: Schedule = execution.schedule
         self.execution: Execution = execution
-        self.explanation: str = explain(execution)
+        self.findings = findings
+        self.shrunk: Schedule | None = None
+        self.sentence: str | None = None
+        self.nearest_passing: Schedule | None = None
+        if findings is None:
+            self.explanation: str = explain(execution)
+            return
+        if findings.shrunk is not None:
+            self.shrunk = findings.schedule
+        if findings.nearest is not None:
+            self.nearest_passing = findings.nearest.schedule
+        self.sentence = sentence_of(findings)
+        self.explanation = explain_findings(findings, execution)
 
     def __repr__(self) -> str:
         return f"<Failure {self.kind}: {self.exception!r}, seed {self.seed}>"
@@ -63,7 +85,7 @@ class Report:
     Attributes:
         verdict: ``failed``, ``exhausted``, ``passed`` or ``inconclusive``; see `routilux_sim.judge.verdict`.
         schedules: How many ran.
-        seconds: Real time that they took.
+        seconds: Real time that they took, without what was found out about a failure afterwards.
         virtual_seconds: Virtual time that went by in them.
         failure: What broke, or None.
         reason: Why the verdict is inconclusive, else None.
@@ -159,6 +181,8 @@ def explore(
     allow_races: Sequence[str] = (),
     workers: int = 1,
     instrument: Instrument = None,
+    shrink: bool = True,
+    on_failure: Callable[[Execution], object] | None = None,
 ) -> Report:
     """Run ``program`` under many schedules; stop at the first failure, or when a budget is spent.
 
@@ -185,6 +209,9 @@ def explore(
         workers: How many processes, forked from this one, run the schedules. What comes of it does not depend on that,
             if the schedules share nothing and ``seconds`` are not what ends it.
         instrument: As for `simulate`.
+        shrink: Look for the simplest schedule that fails in the same way, and for the nearest one that passes, for up
+            to some seconds of real time: the program runs many times more.
+        on_failure: Called with the failing execution as soon as it is sure to fail again, before it is shrunk.
 
     Raises:
         ValueError, TypeError: An unknown strategy, a budget that is not a number above 0, or workers for a strategy
@@ -206,12 +233,15 @@ def explore(
         lambda: seconds is not None and _clock() - began >= seconds,
         check_determinism,
     )
+    exploration = _Exploration(campaign, search, progress, check_determinism)
+    exploration.shrink = shrink
+    exploration.on_failure = on_failure
     if workers == 1:
         with campaign.running():
-            return _Exploration(campaign, search, progress, check_determinism).run(search.rows())
+            return exploration.run(search.rows())
     check_can_share(chosen, workers, check_determinism)
     with shared_rows(campaign, search, workers) as rows, campaign.running():
-        return _Exploration(campaign, search, progress, check_determinism).run(rows)
+        return exploration.run(rows)
 
 
 def _check_budget(schedules: Any, seconds: Any) -> None:
@@ -231,12 +261,15 @@ class _Exploration:
         self._search = search
         self._progress = progress
         self._check = check
+        self.shrink = True
+        self.on_failure: Callable[[Execution], object] | None = None
         self._count = 0
         self._counts: dict[str, int] = {}
         self._coverage = Coverage()
         self._virtual_ns = 0
         self._races: list[Race] = []
         self._began = _clock()
+        self._seconds: float | None = None
 
     def run(self, rows: Iterable[Row]) -> Report:
         """Judge the schedules as they come."""
@@ -284,15 +317,35 @@ class _Exploration:
                 )
         if execution.kind is None:
             return self._report(inconclusive=True, reason=f"seed {execution.seed}: {execution.error}")
+        began = _clock()
         again, found = check_again(self._campaign, execution, row.moments, times=CONFIRMATIONS)
+        took = (_clock() - began) / CONFIRMATIONS
         if found is None:
-            return self._report(failed=True, failure=Failure(again, execution.kind, row.strategy))
+            self._seconds = _clock() - self._began
+            again.schedule.strategy = row.strategy
+            if self.on_failure is not None:
+                self.on_failure(again)
+            findings = self._investigate(again) if self.shrink and took < SLOW else None
+            failure = Failure(again, execution.kind, row.strategy, findings)
+            if self.shrink and took >= SLOW:
+                failure.explanation += f"\nnot shrunk: an execution takes {took:.1f} real seconds"
+            return self._report(failed=True, failure=failure)
         return self._report(
             failed=True,
             reason=f"seed {execution.seed} failed with {execution.error!r}, which did not come back:\n{found}",
             nondeterminism=found,
             unconfirmed=execution,
         )
+
+    def _investigate(self, execution: Execution) -> Findings | None:
+        try:
+            return investigate(self._campaign, execution, simplify=True)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a time limit, say; the failure is not to be lost over it
+            assert execution.error is not None  # noqa: S101 - it has failed
+            execution.error.add_note(f"looking for a simpler schedule was broken off: {error!r}")
+            return None
 
     def _report(
         self,
@@ -309,7 +362,7 @@ class _Exploration:
         return Report(
             verdict=verdict,
             schedules=self._count,
-            seconds=_clock() - self._began,
+            seconds=_clock() - self._began if self._seconds is None else self._seconds,
             virtual_seconds=self._virtual_ns / 1e9,
             failure=failure,
             reason=reason,

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import os
 import random
-import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from zlib import crc32
 
 import pytest
@@ -22,7 +23,9 @@ from routilux_sim import pytest_determinism as determinism
 from routilux_sim.world import ready
 
 if TYPE_CHECKING:
+    from routilux_sim.artifacts import Artifacts
     from routilux_sim.execution import Execution
+    from routilux_sim.exploration import Failure
     from routilux_sim.kernel.errors import NondeterminismError
 
 __all__: list[str] = []
@@ -55,7 +58,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--sim-artifacts",
         metavar="DIR",
-        help="write each simulated test's execution log here, and a replay file if it fails",
+        help="write each simulated test's execution log here, and a replay file if it fails; without it, replay files "
+        "of explorations that fail go to .routilux_sim/",
+    )
+    group.addoption(
+        "--sim-replay",
+        metavar="FILE",
+        help="run simulated tests under the schedule in this replay file; name the test that it is of",
     )
     determinism.add_options(parser, group)
     pytest_races.add_options(parser)
@@ -208,6 +217,9 @@ class _SimulatedTest:
         option = "" if profile is None else f" --hypothesis-profile={profile}"
         self._command = f"pytest --sim-seed={run_seed}{option} '{item.nodeid}'"
         self._shown: Execution | None = None
+        self._text: str | None = None
+        self._replayed: str | None = item.config.getoption("--sim-replay")
+        self._kept: Artifacts | None = None
 
     def run(self, program: Callable[[], object]) -> None:
         """Run the test: once, or once for each example that Hypothesis makes for it."""
@@ -229,12 +241,15 @@ class _SimulatedTest:
         except ModuleNotFoundError as error:
             raise pytest.UsageError(f"simulated tests need {error.name}: pip install 'routilux[sim]'") from error
         try:
-            if self._schedules == 1:
+            if self._replayed is not None:
+                execution, found = self._replay(program, self._replayed), None
+            elif self._schedules == 1:
                 execution, found = simulate_checked(
                     program, every=self._every, is_failure=self._is_checked, seed=seed, **self._options
                 )
             else:
                 options: dict[str, Any] = {"schedules": self._schedules, "seed": seed, **self._options}
+                options |= {"on_failure": self._keep_early, "shrink": not self._is_given}
                 report = explore(program, check_determinism=self._every, **options)
                 if report.nondeterminism is not None and report.unconfirmed is None:
                     self._doubt(report.nondeterminism)
@@ -243,16 +258,59 @@ class _SimulatedTest:
             # Not the program's: a time limit has struck.
             error.add_note(f"simulated under seeds from {seed} up; reproduce with: {self._command}")
             raise
-        pytest_races.show(self._item, execution.races if self._schedules == 1 else report.races)
-        if self._schedules == 1:
+        is_single = self._schedules == 1 or self._replayed is not None
+        pytest_races.show(self._item, execution.races if is_single else report.races)
+        if is_single:
             self._judge(execution, found)
             return
         if report.failure is not None:
+            self._tell(report.failure)
             self._judge(report.failure.execution, None)
         if report.unconfirmed is not None:
             self._judge(report.unconfirmed, report.nondeterminism)
         if report.verdict == "inconclusive":
             report.raise_if_failed()
+
+    def _replay(self, program: Callable[[], object], path: str) -> Execution:
+        from routilux_sim import ReplayFileError, replay  # noqa: PLC0415 - only when asked for
+
+        try:
+            return replay(program, path, hang_seconds=self._options["hang_seconds"])
+        except (ReplayFileError, OSError) as error:
+            raise pytest.UsageError(f"--sim-replay: {error}") from error
+
+    def _keep_early(self, execution: Execution) -> None:
+        """Keep a failure's schedule before it is shrunk; that it cannot be kept is no reason to lose the failure."""
+        if self._is_given or not _is_failure(cast("BaseException", execution.error)):
+            return
+        kept = self._artifacts()
+        with suppress(OSError):
+            kept.keep(execution)
+            self._kept = kept
+
+    def _artifacts(self) -> Artifacts:
+        from routilux_sim.artifacts import FOLDER, Artifacts  # noqa: PLC0415 - when there is something to keep
+        from routilux_sim.replay_files import digest_of  # noqa: PLC0415 - likewise
+
+        folder = self._item.config.getoption("--sim-artifacts") or self._item.config.rootpath / FOLDER
+        nodeid = self._item.nodeid
+        return Artifacts(Path(folder), nodeid, nodeid, digest_of(self._item.path))
+
+    def _tell(self, failure: Failure) -> None:
+        """Have the report say what is known of a failure, and the note its sentence and how to bring it back."""
+        self._text = failure.explanation
+        kept = self._kept
+        if kept is None:
+            return
+        if failure.findings is not None and failure.findings.shrunk is not None:
+            with suppress(OSError):
+                kept.keep_shrunk(failure.findings.execution)
+        if failure.sentence is not None:
+            failure.exception.add_note(failure.sentence)
+        path = os.path.relpath(cast("Path", kept.shrunk or kept.original))
+        failure.exception.add_note(
+            f"its schedule is kept; run it alone with: pytest --sim-replay={path} '{self._item.nodeid}'"
+        )
 
     def _is_checked(self, error: BaseException) -> bool:
         """Whether a failure is run again, to see whether it comes back."""
@@ -289,16 +347,12 @@ class _SimulatedTest:
         if self._shown is not None:
             from routilux_sim.explanation import explain  # noqa: PLC0415 - only for failures
 
-            self._item.add_report_section("call", "simulation", explain(self._shown))
+            self._item.add_report_section("call", "simulation", self._text or explain(self._shown))
 
     def _keep(self, execution: Execution) -> None:
-        directory = self._item.config.getoption("--sim-artifacts")
-        if directory is None:
+        if self._item.config.getoption("--sim-artifacts") is None:
             return
-        from routilux_sim.replays import save_schedule  # noqa: PLC0415 - only when asked for
-
-        base = Path(directory) / re.sub(r"[^\w.\[\]-]+", "_", self._item.nodeid)
-        base.parent.mkdir(parents=True, exist_ok=True)
-        Path(f"{base}.jsonl").write_bytes(execution.log_bytes())
-        if execution.error is not None:
-            save_schedule(execution.schedule, f"{base}.replay.json", failure=f"{execution.error!r}")
+        kept = self._artifacts()
+        kept.keep_log(execution)
+        if execution.error is not None and self._kept is None:
+            kept.keep(execution)

@@ -44,6 +44,7 @@ class Outcome:
         schedules: How many schedules ran.
         figures: ``status, duration`` (virtual seconds) and ``speedup`` of that execution.
         execution: The failing execution, or the first one, with its log.
+        sentence: The simplest failing schedule in a sentence; None if none failed.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Outcome:
         self.schedules = schedules
         self.figures = figures
         self.execution = execution
+        self.sentence: str | None = None
 
 
 def run_scenario(
@@ -97,7 +99,9 @@ def run_scenario(
     )
     if report.failure is not None:
         problem = f"{_words(report.failure.exception)} (seed {report.failure.seed})"
-        return Outcome(report.verdict, problem, report.schedules, figures, report.failure.execution)
+        outcome = Outcome(report.verdict, problem, report.schedules, figures, report.failure.execution)
+        outcome.sentence = report.failure.sentence
+        return outcome
     # Explored without a log, for speed; the first schedule once more to have one.
     execution = simulate(program, seed=first, strategy=scenario.strategy)
     if execution.error is not None and report.verdict != "inconclusive":

@@ -28,6 +28,12 @@ class Step(NamedTuple):
     bound: int
     enabled: tuple[str, ...] = ()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the task that was running could go on: any but the plain choice preempts it."""
+        # Who waits, gives way or ends is not the first candidate.
+        return bool(self.enabled) and self.label.startswith(f"{self.enabled[0]}: ")
+
 
 class Schedule:
     """The decisions of one execution.
@@ -79,9 +85,14 @@ class Schedule:
         return cls(seed, strategy, steps, epoch_ns, max_steps, points)
 
     @property
-    def preemptions(self) -> int:
+    def deviations(self) -> int:
         """How many decisions differ from the plain choice."""
         return sum(1 for step in self.steps if step.value)
+
+    @property
+    def preemptions(self) -> int:
+        """How many of them switch away from a task that could go on; only of schedules that tell who could run."""
+        return sum(1 for step in self.steps if step.value and step.is_open)
 
     def __getitem__(self, index: int) -> Step:
         return self.steps[index]
@@ -101,4 +112,4 @@ class Schedule:
         return hash(tuple(step[:3] for step in self.steps))
 
     def __repr__(self) -> str:
-        return f"<Schedule of {len(self.steps)} decisions, {self.preemptions} not the plain one, seed {self.seed}>"
+        return f"<Schedule of {len(self.steps)} decisions, {self.deviations} not the plain one, seed {self.seed}>"

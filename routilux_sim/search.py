@@ -28,8 +28,8 @@ def round_after(begun: int) -> int:
     """How many schedules the round has that begins after so many.
 
     Strategies learn after each round: often in the beginning, when everything is new; later seldom, since processes
-    that share a round wait for each other at its end. The very first schedule is a round of its own: it shows what memory
-    is shared.
+    that share a round wait for each other at its end. The very first schedule is a round of its own: it shows what
+    memory is shared.
     """
     if not begun:
         return 1

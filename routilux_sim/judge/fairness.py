@@ -194,6 +194,9 @@ class Suffix:
         elif len(self._word) in WINDOWS:
             self._search()
 
+    def resumed(self, task: Task, op: str, obj: Any) -> None:
+        """That it was suspended has been heard, and is enough to see a cycle."""
+
     def _keep(self, deed: Deed) -> None:
         self._deeds.append(deed)
         label = None if deed.obj is None else label_of(deed.obj)

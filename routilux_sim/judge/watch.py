@@ -22,6 +22,9 @@ class Listener(Protocol):
     def step(self, task: Task, op: str, obj: Any, place: Place | None) -> None:
         """Hear that a task does something now; may end the execution."""
 
+    def resumed(self, task: Task, op: str, obj: Any) -> None:
+        """Hear that a task has been woken from what it was suspended in, and does it now."""
+
 
 class Watched(Kernel):
     """A kernel with a memory, or with a listener, or with both."""
@@ -48,6 +51,8 @@ class Watched(Kernel):
                 if fact is None or fact.step != self.steps:
                     self.memory.note(me, op, obj, self.now, self.steps, caller(1))
         woken = Kernel.block(self, op, obj, deadline)
+        if woken and me is not None and self.listener is not None:
+            self.listener.resumed(me, op, obj)
         if self.memory is not None and me is not None and op in KEPT:
             self.memory.resumed(me, op, obj, woken, self.now, self.steps)
         return woken

@@ -38,6 +38,7 @@ class DeadlockError(SimulationError):
         tasks: The tasks that wait, in the order in which they were made.
         cycle: Those that wait for each other in a ring; empty if there is no ring.
         cause: What went wrong, by one of the names in `routilux_sim.judge.causes.REMEDIES`, e.g. ``"lost wake-up"``.
+        shape: What the tasks of the ring wait in, whatever their order; without a ring, what there is to wait in.
     """
 
     def __init__(self, message: str, tasks: tuple[Task, ...], cycle: tuple[Task, ...], cause: str) -> None:
@@ -45,6 +46,9 @@ class DeadlockError(SimulationError):
         self.tasks = tasks
         self.cycle = cycle
         self.cause = cause
+        # Now: once they are unwound, they wait in something else.
+        waits = [f"{task.op} {getattr(task.waits_for, 'kind', '')}" for task in cycle or tasks]
+        self.shape = tuple(sorted(waits if cycle else set(waits)))
 
 
 class LivelockError(SimulationError):

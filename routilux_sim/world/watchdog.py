@@ -27,7 +27,7 @@ from routilux_sim.kernel.errors import HangError, TaskKilled
 from routilux_sim.world.frames import describe_stacks, is_debugged, place_of
 from routilux_sim.world.ready import ORIGINALS, ReadyLock
 
-__all__ = ["watching"]
+__all__ = ["sooner", "watching"]
 
 LONGEST_NAP = 1.0
 """Real seconds between two looks at most; else an eighth of the time that is allowed."""
@@ -85,6 +85,21 @@ def watching(seconds: float | None) -> Iterator[None]:
         if watch.by_signal:
             assert SIGNAL is not None  # noqa: S101 - as above
             signal.signal(SIGNAL, previous)
+
+
+@contextmanager
+def sooner(seconds: float) -> Iterator[None]:
+    """Break off what hangs after so many real seconds already, if executions are watched and would be given more."""
+    watch = _dog.watch
+    if watch is None:
+        yield
+        return
+    usual = watch.seconds
+    watch.seconds = min(usual, seconds)
+    try:
+        yield
+    finally:
+        watch.seconds = usual
 
 
 def _can_signal() -> bool:

@@ -170,7 +170,7 @@ def test_a_marked_test_explores_as_many_schedules_as_it_asks_for(pytester):
     )
     result = pytester.runpytest("--sim-seed=1")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*simulated under seed *", "*decisions, * of them not the plain choice*"])
+    result.stdout.fnmatch_lines(["*simulated under seed *", "FIFO everywhere*", "reproduced 10 of 10;*"])
 
 
 def test_fixtures_parameters_skips_and_classes_work(pytester):
@@ -301,3 +301,67 @@ def test_what_cannot_be_simulated_is_refused(pytester, code, message):
     result = pytester.runpytest()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([message])
+
+
+EXPLORED = """
+    import threading
+    import pytest
+
+    @pytest.mark.sim(schedules=200)
+    def test_overdrawn():
+        lock, balance = threading.Lock(), [100]
+
+        def withdraw():
+            with lock:
+                enough = balance[0] >= 100
+            if enough:
+                with lock:
+                    balance[0] -= 100
+
+        threads = [threading.Thread(target=withdraw) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert balance[0] >= 0
+"""
+
+
+def test_an_exploration_that_fails_leaves_its_schedules(pytester):
+    """Without being asked: the one that was found, and beside it the simplest, in a folder that ignores itself."""
+    pytester.makepyfile(test_bank=EXPLORED)
+    result = pytester.runpytest("--sim-seed=7")
+    result.assert_outcomes(failed=1)
+    names = sorted(path.name for path in (pytester.path / ".routilux_sim").iterdir())
+    stem = "test_bank.py_test_overdrawn"
+    assert names == [".gitignore", f"{stem}.replay.json", f"{stem}.shrunk.replay.json"]
+    result.stdout.fnmatch_lines(
+        [
+            "*FIFO everywhere, except: at step * is preempted before it acquires *",
+            f"*pytest --sim-replay=.routilux_sim/{stem}.shrunk.replay.json 'test_bank.py::test_overdrawn'",
+            "*check-then-act: *",
+            "*reproduced 10 of 10*",
+        ]
+    )
+
+
+def test_a_kept_schedule_is_replayed(pytester):
+    """``--sim-replay`` runs the test under it alone; what cannot be read is refused, what does not fit diverges."""
+    pytester.makepyfile(test_bank=EXPLORED)
+    output = str(pytester.runpytest("--sim-seed=7").stdout)
+    command = re.search(r"pytest (--sim-replay=\S+) '([^']+)'", output)
+    again = pytester.runpytest(command.group(1), command.group(2))
+    again.assert_outcomes(failed=1)
+    again.stdout.fnmatch_lines(["*assert -100 >= 0*"])
+    pytester.runpytest("--sim-replay=nowhere.json", command.group(2)).stdout.fnmatch_lines(["*nowhere.json*"])
+    pytester.makepyfile(test_bank=EXPLORED.replace("range(2)", "range(3)"))
+    changed = pytester.runpytest(command.group(1), command.group(2))
+    changed.assert_outcomes(failed=1)
+    changed.stdout.fnmatch_lines(["*DivergenceError*does not fit the program at step *"])
+
+
+def test_explorations_that_pass_leave_nothing(pytester):
+    """No folder."""
+    pytester.makepyfile(test_bank=EXPLORED.replace("range(2)", "range(1)"))
+    pytester.runpytest("--sim-seed=7").assert_outcomes(passed=1)
+    assert not (pytester.path / ".routilux_sim").exists()

@@ -1,0 +1,314 @@
+"""The commands of ``routilux-sim`` that take a program: ``explore``, ``replay``, ``shrink`` and ``explain``."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from routilux.loading import LoadError, load_callable
+from routilux_sim.artifacts import FOLDER, Artifacts
+from routilux_sim.execution import Campaign, Execution
+from routilux_sim.explanation import explain, explain_findings, sentence_of
+from routilux_sim.exploration import Report, explore
+from routilux_sim.findings import Findings, investigate
+from routilux_sim.kernel.core import Limits
+from routilux_sim.kernel.errors import DivergenceError
+from routilux_sim.replay_files import ReplayFile, ReplayFileError, digest_of, load_replay
+from routilux_sim.replays import replay as run_again
+from routilux_sim.world import ready
+
+__all__ = ["COMMANDS"]
+
+QUIET = 2.0
+"""Real seconds before progress is shown."""
+
+# Bound before the simulated world takes its place.
+_clock = time.perf_counter
+
+PROGRAM = click.argument("path", metavar="MODULE:CALLABLE")
+SAME_PROGRAM = click.argument("path", metavar="[MODULE:CALLABLE]", required=False)
+FILE = click.argument("file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+INSTRUMENT = click.option(
+    "--instrument",
+    multiple=True,
+    metavar="NAME",
+    help="Have memory accesses be scheduling points: 'auto', or a module or package; may be given more than once.",
+)
+
+
+@click.command("explore")
+@PROGRAM
+@click.option("--schedules", type=click.IntRange(min=1), default=1000, show_default=True, help="How many at most.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Begin no other after so much real time.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--strategy", help="What makes the decisions; the default is explore()'s.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes that share the schedules.")
+@INSTRUMENT
+@click.option("--races", type=click.Choice(["report", "fail"]), help="What becomes of data races.")
+@click.option(
+    "--artifacts",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(FOLDER),
+    show_default=True,
+    help="Where replay files of failures go.",
+)
+@click.option("--max-steps", type=click.IntRange(min=1), help="Of one execution.")
+def explore_program(
+    path: str,
+    schedules: int,
+    seconds: float | None,
+    seed: int,
+    strategy: str | None,
+    workers: int | None,
+    instrument: tuple[str, ...],
+    races: str | None,
+    artifacts: Path,
+    max_steps: int | None,
+) -> None:
+    """Run MODULE:CALLABLE under many schedules, and explain the first that breaks it.
+
+    Exits with 0 when no schedule failed, 1 when one did or nothing can be said, and 2 when the program cannot be used.
+    """
+    program = _load(path)
+    options = {
+        "strategy": strategy,
+        "workers": workers,
+        "instrument": _instrument(instrument),
+        "races": races,
+        "max_steps": max_steps,
+    }
+    kept = Artifacts(artifacts, path.replace(":", "."), path, digest_of(program))
+    progress = _Progress(schedules)
+
+    def found(execution: Execution) -> None:
+        progress.end()
+        kept.keep(execution)
+        click.echo(f"seed {execution.seed} failed, kept in {kept.original}; looking for what is simpler …", err=True)
+
+    try:
+        report = explore(
+            program,
+            schedules=schedules,
+            seconds=seconds,
+            seed=seed,
+            progress=progress,
+            on_failure=found,
+            **_taken_by_explore(options),
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(f"cannot keep the failure in {artifacts}: {error}") from error
+    finally:
+        progress.end()
+    _keep_shrunk(report, kept)
+    click.echo(str(report))
+    _print_files(kept)
+    sys.exit(0 if report.verdict in {"passed", "exhausted"} else 1)
+
+
+def _taken_by_explore(options: dict[str, Any]) -> dict[str, Any]:
+    """Those that are given; all of them must be known."""
+    known = inspect.signature(explore).parameters
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given:
+        if name not in known:
+            raise click.UsageError(f"--{name.replace('_', '-')} is not known to this version of explore()")
+    return given
+
+
+def _instrument(names: tuple[str, ...]) -> str | tuple[str, ...] | None:
+    if not names:
+        return None
+    return "auto" if names == ("auto",) else names
+
+
+def _keep_shrunk(report: Report, kept: Artifacts) -> None:
+    failure = report.failure
+    if failure is not None and failure.findings is not None and failure.findings.shrunk is not None:
+        try:
+            kept.keep_shrunk(failure.findings.execution)
+        except OSError as error:
+            click.echo(f"cannot keep the simplest schedule: {error}", err=True)
+
+
+def _print_files(kept: Artifacts) -> None:
+    best = kept.shrunk or kept.original
+    if best is not None:
+        click.echo(f"run it again: routilux-sim replay {best}")
+
+
+@click.command("replay")
+@FILE
+@SAME_PROGRAM
+@click.option(
+    "--log",
+    "log_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the execution log (JSON lines) here.",
+)
+def replay_file(file: Path, path: str | None, log_path: Path | None) -> None:
+    """Run a program under the schedule in FILE, which knows the program, and say what comes of it.
+
+    Exits with 0 when it passes, 1 when it fails or does not follow the schedule, and 2 when it cannot be used.
+    """
+    kept, program = _opened(file, path)
+    execution = run_again(program, file)
+    if log_path is not None:
+        try:
+            log_path.write_bytes(execution.log_bytes())
+        except OSError as error:
+            raise click.BadParameter(str(error), param_hint="--log") from error
+    click.echo(f"{execution.verdict}: {kept.program or path}, {len(kept.schedule)} decisions")
+    if execution.verdict == "inconclusive":
+        _print_inconclusive(execution)
+    elif execution.error is not None:
+        click.echo(explain(execution))
+    elif kept.failure is not None:
+        click.echo(f"what was kept does not come back: {kept.failure.splitlines()[0]}")
+    sys.exit(0 if execution.error is None else 1)
+
+
+@click.command("shrink")
+@FILE
+@SAME_PROGRAM
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to write the simplest schedule; else beside FILE.",
+)
+def shrink_file(file: Path, path: str | None, output: Path | None) -> None:
+    """Look for the simplest schedule that fails as the one in FILE does, and write it beside.
+
+    Exits with 0 when that is done, 1 when the schedule does not fail, and 2 when it cannot be used.
+    """
+    kept, program = _opened(file, path)
+    findings, _ = _investigated(kept, program, simplify=True)
+    target = output or file.with_name(f"{_stem(file)}.shrunk.replay.json")
+    shrunk = findings.shrunk
+    if shrunk is None:
+        raise click.ClickException(f"{file}: nothing came of shrinking; the program may do something else each time")
+    artifacts = Artifacts(target.parent, _stem(target), kept.program or path, digest_of(program))
+    artifacts.keep(findings.execution)
+    click.echo(sentence_of(findings))
+    before, after = shrunk.before, shrunk.after
+    click.echo(
+        f"{before.deviations} deviations ({before.preemptions} preempting) became {after.deviations} "
+        f"({after.preemptions}), in {shrunk.executions} executions; it is in {artifacts.original}"
+    )
+
+
+def _stem(file: Path) -> str:
+    name = file.name
+    return name.removesuffix(".replay.json") if name.endswith(".replay.json") else file.stem
+
+
+@click.command("explain")
+@FILE
+@SAME_PROGRAM
+def explain_file(file: Path, path: str | None) -> None:
+    """Tell step by step what happens under the schedule in FILE, what goes wrong, and what would not.
+
+    Exits with 0 when that is told, 1 when the schedule does not fail, and 2 when it cannot be used.
+    """
+    kept, program = _opened(file, path)
+    findings, execution = _investigated(kept, program, simplify=False)
+    click.echo(explain_findings(findings, execution, f"routilux-sim replay {file}"))
+
+
+def _opened(file: Path, path: str | None) -> tuple[ReplayFile, Callable[[], Any]]:
+    """A replay file and its program."""
+    try:
+        kept = load_replay(file)
+    except (ReplayFileError, OSError) as error:
+        raise click.UsageError(str(error)) from error
+    path = path or kept.program
+    if path is None:
+        raise click.UsageError(f"{file} does not say which program it is of; add MODULE:CALLABLE")
+    return kept, _load(path)
+
+
+def _load(path: str) -> Callable[[], Any]:
+    """The program of that import path; the current directory is searched first."""
+    # What the program makes and captures when it is imported is ready for a simulation then.
+    ready.prepare()
+    try:
+        return load_callable(path, [Path.cwd()])
+    except LoadError as error:
+        cause = error.__cause__
+        module = path.partition(":")[0]
+        if cause is not None and not (isinstance(cause, ModuleNotFoundError) and cause.name in _parents(module)):
+            click.echo("".join(traceback.format_exception(cause)).rstrip(), err=True)
+        raise click.UsageError(str(error)) from error
+
+
+def _parents(module: str) -> set[str]:
+    parts = module.split(".")
+    return {".".join(parts[: index + 1]) for index in range(len(parts))}
+
+
+def _investigated(kept: ReplayFile, program: Callable[[], Any], *, simplify: bool) -> tuple[Findings, Execution]:
+    """Run what a file holds, and look into its failure; ends the command if it does not fail."""
+    execution = run_again(program, kept.path)
+    if execution.verdict != "failed":
+        if execution.error is None:
+            raise click.ClickException(f"{kept.path}: the program passes under this schedule")
+        _print_inconclusive(execution)
+        sys.exit(1)
+    if simplify:
+        click.echo("looking for what is simpler …", err=True)
+    limits = Limits(kept.schedule.max_steps or Limits().max_steps)
+    campaign = Campaign(program, limits, kept.schedule.epoch_ns)
+    with campaign.running():
+        return investigate(campaign, execution, simplify=simplify), execution
+
+
+def _print_inconclusive(execution: Execution) -> None:
+    error = execution.error
+    assert error is not None  # noqa: S101 - else it would have passed
+    click.echo(str(error))
+    if isinstance(error, DivergenceError):
+        for note in getattr(error, "__notes__", ()):
+            click.echo(note)
+
+
+class _Progress:
+    """Shows on standard error how far an exploration is, once it takes long.
+
+    Args:
+        total: How many schedules there are at most.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._began = self._shown = _clock()
+        self._is_live = sys.stderr.isatty()
+        self._open = False
+
+    def __call__(self, count: int) -> None:
+        """Hear how many have run."""
+        now = _clock()
+        if now - self._shown < (QUIET if not self._is_live or not self._open else QUIET / 10):
+            return
+        self._shown = now
+        text = f"{count} of at most {self._total} schedules, {now - self._began:.0f} s"
+        click.echo(f"\r{text} " if self._is_live else text, err=True, nl=not self._is_live)
+        self._open = self._is_live
+
+    def end(self) -> None:
+        """Leave the line."""
+        if self._open:
+            click.echo(err=True)
+            self._open = False
+
+
+COMMANDS = (explore_program, replay_file, shrink_file, explain_file)
+"""The commands."""
