@@ -170,7 +170,7 @@ def explore(
     schedules: int = 1000,
     seconds: float | None = None,
     seed: int = 0,
-    strategy: str | Strategy = "random",
+    strategy: str | Strategy = "portfolio",
     max_steps: int = 1_000_000,
     max_seconds: float = 10 * 365 * 86_400.0,
     epoch: float | None = None,
@@ -180,7 +180,7 @@ def explore(
     races: RaceMode | None = None,
     allow_races: Sequence[str] = (),
     workers: int = 1,
-    instrument: Instrument = None,
+    instrument: Instrument = "auto",
     shrink: bool = True,
     on_failure: Callable[[Execution], object] | None = None,
 ) -> Report:
