@@ -6,13 +6,14 @@ all. Whoever is not found there is for the site of the access to look into.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
+from gc import get_referents
 from sys import getrefcount
 from types import BuiltinMethodType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from routilux_sim.points.containers import OUTER_ITERATORS, OWN_ITERATORS, is_container
+from routilux_sim.points.sharing import address
 
 if TYPE_CHECKING:
     from routilux_sim.kernel.core import Kernel
@@ -66,7 +67,7 @@ def measured(count: int) -> None:
 
 def access(obj: Any, get: Any, site: Any) -> None:
     """An access to something in ``obj``."""
-    if get(id(obj)) is not _kernel.current:
+    if get(address(obj)) is not _kernel.current:
         site.missed(obj)
 
 
@@ -74,7 +75,7 @@ def bound(method: Any, get: Any, site: Any) -> None:
     """A call of a method, perhaps one of a container."""
     if type(method) in _BOUND:
         obj = method.__self__
-        if get(id(obj)) is not _kernel.current:
+        if get(address(obj)) is not _kernel.current:
             site.missed(obj)
 
 
@@ -85,12 +86,14 @@ def step(iterator: Any, get: Any, site: Any) -> None:
     """A step of a loop: it reads the container, and takes from the iterator, which others may have too."""
     kind = type(iterator)
     if kind in OWN_ITERATORS:
-        for obj in gc.get_referents(iterator):
-            if get(id(obj)) is not _kernel.current:
+        # The container comes first, and an iterator at its end has none.
+        for obj in get_referents(iterator):
+            if get(address(obj)) is not _kernel.current:
                 site.missed(obj)
+            break
     elif kind in OUTER_ITERATORS:
         for obj in containers_behind(iterator):
-            if get(id(obj)) is not _kernel.current:
+            if get(address(obj)) is not _kernel.current:
                 site.missed(obj)
     if getrefcount(iterator) > _iterators_own:
         site.stepped(iterator)
@@ -111,7 +114,7 @@ def containers_behind(iterator: Any, depth: int = 3) -> list[Any]:
     if not depth or (kind not in OWN_ITERATORS and kind not in OUTER_ITERATORS):
         return []
     found = []
-    for inner in gc.get_referents(iterator):
+    for inner in get_referents(iterator):
         if is_container(type(inner)):
             if kind in OWN_ITERATORS:
                 found.append(inner)

@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     from routilux_sim.kernel.core import Kernel
     from routilux_sim.kernel.task import Task
 
-__all__ = ["Group", "Location", "Sharing", "group_of", "now"]
+__all__ = ["Group", "Location", "Sharing", "address", "group_of", "now"]
 
 YOUNG = 8
 """Plainly kept objects that have just come, looked through whenever one more would come."""
+
+address: Callable[[Any], int] = object.__hash__
+"""What tells an object from all others that live; `id` would do, but every call of that raises an audit event."""
 
 ONLY_OURS = 2
 """References to an object that nobody else refers to, as they are counted: ours, and the count's own."""
@@ -33,39 +36,58 @@ ONLY_OURS = 2
 class Location:
     """A place in memory, in one execution.
 
+    Args:
+        group: The first to access it.
+        task: Likewise.
+
     Attributes:
         label: Its name for people and labels; empty until somebody has to know it.
         groups: Those that have accessed it.
         is_shared: Whether tasks have accessed it in an order that can change.
     """
 
-    __slots__ = ("_history", "groups", "is_shared", "label")
+    __slots__ = ("_others", "_read", "_task", "_written", "groups", "is_shared", "label")
 
-    def __init__(self) -> None:
+    def __init__(self, group: Group, task: Task) -> None:
         self.label = ""
-        self.groups: list[Group] = []
+        self.groups: tuple[Group, ...] = (group,)
         self.is_shared = False
-        self._history: dict[Task, list[int]] = {}
+        # How many tasks had been spawned when it was last read and written: by the first task, and by others.
+        self._task = task
+        self._read = -1
+        self._written = -1
+        self._others: dict[Task, list[int]] | None = None
 
     def note(self, task: Task, is_write: bool, spawned: int) -> bool:
         """Note an access, made when so many tasks had been spawned; return whether it conflicts with another task's."""
-        history = self._history
-        mine = history.get(task)
-        if mine is None:
-            mine = history[task] = [-1, -1]
-        mine[is_write] = spawned
-        if len(history) == 1:
-            return False
-        for other, (read, written) in history.items():
-            if other is not task:
-                if written >= 0 and not _ordered(other, written, task):
-                    return True
-                if is_write and read >= 0 and not _ordered(other, read, task):
-                    return True
-        return False
+        if task is self._task:
+            if is_write:
+                self._written = spawned
+            else:
+                self._read = spawned
+            if self._others is None:
+                return False
+        else:
+            if self._others is None:
+                self._others = {}
+            self._others.setdefault(task, [-1, -1])[is_write] = spawned
+            if _conflicts(self._task, self._read, self._written, task, is_write):
+                return True
+        return any(
+            _conflicts(other, read, written, task, is_write)
+            for other, (read, written) in self._others.items()
+            if other is not task
+        )
 
     def __repr__(self) -> str:
         return f"<location {self.label or '(not named)'}>"
+
+
+def _conflicts(other: Task, read: int, written: int, task: Task, is_write: bool) -> bool:
+    """Whether what another task has done, and when, conflicts with what ``task`` does now."""
+    if written >= 0 and not _ordered(other, written, task):
+        return True
+    return is_write and read >= 0 and not _ordered(other, read, task)
 
 
 def _ordered(earlier: Task, at: int, task: Task) -> bool:
@@ -133,13 +155,6 @@ class _Held:
         self.obj = obj
 
 
-def _held(obj: Any, died: Callable[[Any], None]) -> _WeaklyHeld | _Held:
-    try:
-        return _WeaklyHeld(obj, died)
-    except TypeError:
-        return _Held(obj)
-
-
 class _Now:
     """The memory of the execution that is under way: there is one at a time, and the hooks must reach it fast.
 
@@ -157,6 +172,7 @@ class _Now:
         self._touched: set[Group] = set()
         self._counts: dict[str, int] = {}
         self._at_end: list[Callable[[], None]] = []
+        self._on_death = self._died
 
     def is_shared(self, key: str) -> bool:
         """Whether the group of that name is shared."""
@@ -164,7 +180,7 @@ class _Now:
 
     @property
     def shared(self) -> frozenset[str]:
-        """The names of the groups that are shared."""
+        """The names of the groups that are shared by now."""
         return frozenset(self._shared)
 
     def begin(self, kernel: Kernel, shared: Iterable[str]) -> None:
@@ -210,15 +226,16 @@ class _Now:
         assert kernel is not None  # noqa: S101 - the sites ask before
         task = kernel.current
         assert task is not None  # noqa: S101 - likewise
-        held = self._held.get(id(obj))
+        key = address(obj)
+        held = self._held.get(key)
         if held is None:
-            held = self._hold(obj)
+            held = self._hold(obj, key)
         location = held.locations.get(name)
         if location is None:
-            location = held.locations[name] = Location()
-        if group not in location.groups:
-            location.groups.append(group)
-            if location.is_shared and not group.is_shared:
+            location = held.locations[name] = Location(group, task)
+        elif group not in location.groups:
+            location.groups += (group,)
+            if location.is_shared:
                 self._share(group)
         is_write = op == "write"
         if not location.is_shared and location.note(task, is_write, kernel.spawned):
@@ -231,7 +248,7 @@ class _Now:
             task.site = site
             kernel.point(op, location)
         else:
-            (group.writes if is_write else group.reads)[id(obj)] = task
+            (group.writes if is_write else group.reads)[key] = task
             self._touched.add(group)
 
     def _share(self, group: Group) -> None:
@@ -246,9 +263,13 @@ class _Now:
         count = self._counts[label] = self._counts.get(label, 0) + 1
         location.label = label if count == 1 and not group.numbered else f"{label}-{count}"
 
-    def _hold(self, obj: Any) -> Any:
-        held: Any = _held(obj, self._died)
-        held.key = key = id(obj)
+    def _hold(self, obj: Any, key: int) -> Any:
+        held: Any
+        try:
+            held = _WeaklyHeld(obj, self._on_death)
+        except TypeError:
+            held = _Held(obj)
+        held.key = key
         held.locations = {}
         self._held[key] = held
         if type(held) is _Held:

@@ -63,12 +63,17 @@ class Stores:
         self._owners: dict[int, dict[str, str]] = {}
         self._hot: dict[int, set[str]] = {}
         self._kept: list[Any] = []
+        # Names may be computed: of what its module mentions, `setattr` may set anything.
+        self._strings: dict[int, set[str]] = {}
+        self._setting: set[int] = set()
         # Outer functions first: they know best what their inner ones share.
         for code, namespace in sorted(functions, key=lambda pair: pair[0].co_qualname.count("<locals>")):
             if id(code) not in self._hot:
                 self._kept.append(code)
                 # Whatever is known of the function around: it may store anything.
                 self._scan(code, namespace, dict.fromkeys(code.co_freevars, _outer_name(code)), set(code.co_freevars))
+        for key in self._setting:
+            self.attributes |= self._strings[key]
 
     def is_stored_global(self, namespace: dict[str, Any], name: str) -> bool:
         """Whether a function stores a global variable of a module, or anyone an attribute of that name of a module."""
@@ -98,10 +103,13 @@ class Stores:
                 self.attributes.add(names[argument])
             elif operation in {_STORE_GLOBAL, _DELETE_GLOBAL}:
                 self._globals.add((id(namespace), names[argument]))
+        strings = self._strings.setdefault(id(namespace), set())
+        for constant in code.co_consts:
+            # Tuples are the names of keyword arguments, among others.
+            parts = constant if isinstance(constant, tuple) else (constant,)
+            strings.update(part for part in parts if isinstance(part, str) and part.isidentifier())
         if not _SETTERS.isdisjoint(names):
-            self.attributes.update(
-                constant for constant in code.co_consts if isinstance(constant, str) and constant.isidentifier()
-            )
+            self._setting.add(id(namespace))
 
     def store_module_attribute(self, namespace: dict[str, Any]) -> None:
         """Take attributes stored by anybody for global variables of a module, too: ``module.name = value``."""

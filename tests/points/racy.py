@@ -130,9 +130,10 @@ def computed_name():
 
     bag = Bag()
     bag.value = 0
+    name = "value"
 
     def add():
-        bag.value = bag.value + 1
+        setattr(bag, name, getattr(bag, name) + 1)
 
     run(add, add)
     assert bag.value == 2
