@@ -40,7 +40,7 @@ def test_one_seed_one_portfolio():
 def test_more_goes_to_whom_finds_more():
     """A member that alone shows new pairs gets more than it had, and the first share again once nobody finds any."""
     strategy = PortfolioStrategy()
-    strategy.prepare(0, 10_000)
+    strategy.prepare(0, 10_000, sees_memory=False)
 
     def shares():
         whose = [strategy._whose(number) for number in range(1, 4000)]
@@ -53,7 +53,7 @@ def test_more_goes_to_whom_finds_more():
         for number in range(50):
             for name in members:
                 pairs = (len(strategy._pairs) + number,) if name == finds else ()
-                notes.append(Note(name, None, 0, pairs, over=False))
+                notes.append(Note(name, None, 0, pairs, over=()))
         # What each member would learn is another matter.
         strategy._members = dict.fromkeys(members, FifoStrategy())
         strategy.learn(notes)
@@ -82,6 +82,23 @@ def test_a_large_one_is_not():
     """When the budget is spent, nothing is proved."""
     report = explore(guarded(4), strategy="portfolio", schedules=500)
     assert (report.verdict, report.proof) == ("passed", None)
+
+
+def test_what_a_program_does_once_is_no_doubt():
+    """A cache that the first executions fill changes the schedules of later ones; state that goes on changing is."""
+    once, ever = [], []
+
+    def caching():
+        points(*([2, 2] if len(once) < 30 else [1, 1]))()
+        once.append(1)
+
+    def drifting():
+        points(1, len(ever) // 20)()
+        ever.append(1)
+
+    assert explore(caching, schedules=400, strategy="portfolio").verdict == "passed"
+    report = explore(drifting, schedules=2000, strategy="portfolio")
+    assert report.verdict == "inconclusive"
 
 
 def test_what_fails_comes_back():
