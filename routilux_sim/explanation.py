@@ -77,11 +77,14 @@ def explain_findings(findings: Findings, original: Execution, command: str | Non
         lines.append(f"  => {_headline(findings.execution)}")
     if findings.shrunk is not None:
         lines.append(_shrunk(findings))
-    # What other strategies decide comes out of the executions before, too.
-    again = f"seed {original.seed}" if original.schedule.strategy == "random" else "replay(program, failure.shrunk)"
-    lines.append(f"reproduced {findings.reproduced} of {findings.runs}; run again with {again}")
     if command is not None:
-        lines.append(f"or with: {command}")
+        again = f": {command}"
+    # What other strategies decide comes out of the executions before, too.
+    elif original.schedule.strategy == "random":
+        again = f" seed {original.seed}"
+    else:
+        again = " replay(program, failure.shrunk)"
+    lines.append(f"reproduced {findings.reproduced} of {findings.runs}; run again with{again}")
     return "\n".join(lines)
 
 

@@ -172,7 +172,7 @@ def test_memory_can_be_looked_into(bench):
     assert "is preempted before it writes Tally.value-2 (shop_bank.py:" in result.stdout
     file = ".routilux_sim/shop_bank.miscounted.shrunk.replay.json"
     assert "AssertionError: miscounted" in bench("replay", file).stdout
-    assert "[write Tally.value]" in bench("explain", file).stdout
+    assert "[write Tally.value-2]" in bench("explain", file).stdout
     result = bench("explore", "shop_bank:miscounted", "--instrument", "shop_bank", "--instrument", "shop")
     assert result.exit_code == 1
 
@@ -309,7 +309,7 @@ def test_a_file_can_be_explained(bench):
     assert "shop_bank.py:" in result.stdout
     assert "it passes if at step " in result.stdout
     assert "shrunk from" not in result.stdout
-    assert result.stdout.endswith(f"or with: routilux-sim replay {bench.shrunk}\n")
+    assert result.stdout.endswith(f"run again with: routilux-sim replay {bench.shrunk}\n")
 
 
 @pytest.mark.parametrize("command", ["shrink", "explain"])
