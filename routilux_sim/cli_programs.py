@@ -18,6 +18,7 @@ from routilux_sim.execution import Campaign, Execution
 from routilux_sim.explanation import explain, explain_findings, sentence_of
 from routilux_sim.exploration import Report, explore
 from routilux_sim.findings import Findings, investigate
+from routilux_sim.judge.races import policy_of
 from routilux_sim.kernel.core import Limits
 from routilux_sim.kernel.errors import DivergenceError
 from routilux_sim.replay_files import ReplayFile, ReplayFileError, digest_of, load_replay
@@ -266,7 +267,10 @@ def _investigated(kept: ReplayFile, program: Callable[[], Any], *, simplify: boo
     if simplify:
         click.echo("looking for what is simpler …", err=True)
     limits = Limits(kept.schedule.max_steps or Limits().max_steps)
-    campaign = Campaign(program, limits, kept.schedule.epoch_ns)
+    points = kept.schedule.points
+    instrument = None if points is None else points["instrument"]
+    races = policy_of("fail", ()) if kept.kind == "race" else None
+    campaign = Campaign(program, limits, kept.schedule.epoch_ns, instrument, races)
     with campaign.running():
         return investigate(campaign, execution, simplify=simplify), execution
 

@@ -8,7 +8,7 @@ invariants" (2006). Without memory accesses, critical sections are looked at in 
 from __future__ import annotations
 
 import linecache
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from routilux_sim.kernel.errors import DataRaceError, DeadlockError, LivelockError
@@ -72,7 +72,9 @@ def conflict_of(
         return Conflict(error.cause, _first_line(error), frozenset())
     if isinstance(error, DataRaceError):
         return Conflict("data race", _first_line(error).removeprefix("data race on "), frozenset())
-    found = [*_accesses(story, failed), *_sections(story)]
+    # By name, what is read from a class and written to an instance, as defaults are, is one thing.
+    found = list(_accesses(story, failed, lambda event: event.obj)) or list(_accesses(story, failed, _stem))
+    found += _sections(story)
     if found:
         return max(found, key=lambda one: one.weight(deviations, story)).conflict
     return _of_order(story, passing)
@@ -142,11 +144,17 @@ class _Found(NamedTuple):
         return own, bool(spanned), self.rank, self.last.decision
 
 
-def _accesses(story: Story, failed: str | None) -> Iterator[_Found]:
-    by_object: dict[int, list[Event]] = {}
+def _stem(event: Event) -> str:
+    """What an object is called, without its number."""
+    stem, _, number = event.label.rpartition("-")
+    return stem if number.isdigit() else event.label
+
+
+def _accesses(story: Story, failed: str | None, key: Callable[[Event], Hashable]) -> Iterator[_Found]:
+    by_object: dict[Hashable, list[Event]] = {}
     for event in story.events:
         if event.op in {"read", "write"} and event.obj:
-            by_object.setdefault(event.obj, []).append(event)
+            by_object.setdefault(key(event), []).append(event)
     for events in by_object.values():
         last: dict[int, int] = {}
         for index, event in enumerate(events):

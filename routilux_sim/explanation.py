@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from routilux_sim.execution import Execution
 from routilux_sim.findings import Findings
-from routilux_sim.kernel.errors import DeadlockError, LivelockError
+from routilux_sim.kernel.errors import DataRaceError, DeadlockError, LivelockError
 from routilux_sim.phrases import SUSPENDED, at, doing, mark, waiting
 from routilux_sim.schedule import Schedule
 from routilux_sim.story import Event, Moment, Story
@@ -34,7 +34,8 @@ MARKS = 8
 SOURCE = 64
 """Characters of a source line that are shown."""
 
-_OF_LIVENESS = {"deadlock", "livelock"}
+_WHOLE = {"deadlock", "livelock", "race"}
+"""Kinds of failures whose text is a report of its own, of several lines."""
 
 
 def explain(execution: Execution) -> str:
@@ -67,7 +68,7 @@ def explain_findings(findings: Findings, original: Execution, command: str | Non
     lines.append(sentence_of(findings))
     conflict = findings.conflict
     # A deadlock's own text has said it.
-    if conflict is not None and not (findings.execution.kind in _OF_LIVENESS and conflict.text in "\n".join(lines)):
+    if conflict is not None and not (findings.execution.kind in _WHOLE and conflict.text in "\n".join(lines)):
         lines.append(f"{conflict.name}: {conflict.text}")
     lines += _passing(findings)
     if findings.story.events:
@@ -76,11 +77,14 @@ def explain_findings(findings: Findings, original: Execution, command: str | Non
         lines.append(f"  => {_headline(findings.execution)}")
     if findings.shrunk is not None:
         lines.append(_shrunk(findings))
-    # What other strategies decide comes out of the executions before, too.
-    again = f"seed {original.seed}" if original.schedule.strategy == "random" else "replay(program, failure.shrunk)"
-    lines.append(f"reproduced {findings.reproduced} of {findings.runs}; run again with {again}")
     if command is not None:
-        lines.append(f"or with: {command}")
+        again = f": {command}"
+    # What other strategies decide comes out of the executions before, too.
+    elif original.schedule.strategy == "random":
+        again = f" seed {original.seed}"
+    else:
+        again = " replay(program, failure.shrunk)"
+    lines.append(f"reproduced {findings.reproduced} of {findings.runs}; run again with{again}")
     return "\n".join(lines)
 
 
@@ -265,7 +269,7 @@ def _switch(schedule: Schedule, story: Story, index: int, moment: Moment) -> _Li
 def _beginning(execution: Execution) -> list[str]:
     """What went wrong, when, and who was left running."""
     lines = [_headline(execution)]
-    if execution.kind in _OF_LIVENESS:
+    if execution.kind in _WHOLE:
         lines.append(str(execution.error))
     if execution.fair_from is not None:
         lines.append(f"from step {execution.fair_from} on tasks were scheduled fairly, whatever the strategy")
@@ -285,5 +289,7 @@ def _headline(execution: Execution) -> str:
     if isinstance(error, DeadlockError | LivelockError):
         what = execution.kind if error.cause == execution.kind else f"{execution.kind} ({error.cause})"
         return f"{what} after {execution.elapsed:g} virtual seconds"
+    if isinstance(error, DataRaceError) and error.race is not None:
+        return f"data race on {error.race.name}, seen{where}, after {execution.elapsed:g} virtual seconds"
     said = f": {error}" if str(error) else ""
     return f"{type(error).__name__}{said}{where}, after {execution.elapsed:g} virtual seconds"

@@ -13,7 +13,7 @@ from routilux_sim.shrink import Shrunk, shrink
 from routilux_sim.story import Story, Teller
 from routilux_sim.strategy.recording import RecordingStrategy
 from routilux_sim.strategy.replay import ReplayStrategy
-from routilux_sim.trials import Budget
+from routilux_sim.trials import Budget, Trials
 from routilux_sim.world.watchdog import sooner
 
 __all__ = ["REPEATS", "Findings", "investigate"]
@@ -77,6 +77,8 @@ def investigate(campaign: Campaign, execution: Execution, *, simplify: bool, bud
         budget.executions = 1
     with sooner(HANGING):
         shrunk = shrink(campaign, execution.schedule, budget)
+        if shrunk is not None and simplify:
+            shrunk = _with_all_points(campaign, shrunk, budget)
     found = _told(campaign, shrunk.schedule) if shrunk is not None else None
     if found is None or not _is_same(found.execution, execution):
         shrunk = None
@@ -92,6 +94,25 @@ def investigate(campaign: Campaign, execution: Execution, *, simplify: bool, bud
         found.runs += 1
         found.reproduced += signature_of(_replay(campaign, found.schedule, None).error) == signature
     return found
+
+
+def _with_all_points(campaign: Campaign, shrunk: Shrunk, budget: Budget) -> Shrunk:
+    """The same with each access a scheduling point of which it has turned out meanwhile that it is to shared memory.
+
+    The first execution to fail may be the first of all, and know of none; and what is no point is not told either.
+    """
+    old = shrunk.schedule
+    if old.points is None or campaign.shared == frozenset(old.points["shared"]):
+        return shrunk
+    anywhere = Schedule(old.seed, old.strategy, (), old.epoch_ns, old.max_steps)
+    trial, execution = Trials(campaign, anywhere, budget).record(shrunk.plan)
+    if trial.signature is None or trial.signature != shrunk.signature:
+        return shrunk
+    again = shrink(campaign, execution.schedule, budget)
+    if again is None or again.after[:2] > shrunk.after[:2]:
+        return shrunk
+    again.before = shrunk.before
+    return again
 
 
 def _conflict(campaign: Campaign, found: Findings) -> Conflict | None:

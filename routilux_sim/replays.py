@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from routilux_sim.execution import Campaign, Execution, Program
+from routilux_sim.judge.races import RaceMode, policy_of
 from routilux_sim.kernel.core import HANG_SECONDS, Limits
 from routilux_sim.kernel.errors import DivergenceError
 from routilux_sim.points.code_under_test import Instrument
@@ -24,6 +26,8 @@ def replay(
     log: bool = True,
     hang_seconds: float | None = HANG_SECONDS,
     instrument: Instrument = None,
+    races: RaceMode | None = None,
+    allow_races: Sequence[str] = (),
 ) -> Execution:
     """Run ``program`` under recorded decisions.
 
@@ -35,6 +39,8 @@ def replay(
         log: Whether to keep the execution log.
         hang_seconds: As for `simulate`, in real seconds.
         instrument: As for `simulate`; None: as it was when the schedule was recorded.
+        races: As for `simulate`; None, and the file is of a data race: ``"fail"``.
+        allow_races: As for `simulate`.
 
     Returns:
         What came of it. If the program does not follow the schedule, ``error`` is a `DivergenceError` that names the
@@ -50,10 +56,14 @@ def replay(
     else:
         kept = load_replay(schedule_or_path)
         schedule = kept.schedule
+        if races is None and kept.kind == "race":
+            races = "fail"
     steps = max_steps or schedule.max_steps or Limits().max_steps
     if instrument is None and schedule.points is not None:
         instrument = schedule.points["instrument"]
-    campaign = Campaign(program, Limits(steps, max_seconds, hang_seconds), schedule.epoch_ns, instrument)
+    campaign = Campaign(
+        program, Limits(steps, max_seconds, hang_seconds), schedule.epoch_ns, instrument, policy_of(races, allow_races)
+    )
     with campaign.running():
         execution = rerun(campaign, schedule, log=log)
     if kept is not None and isinstance(execution.error, DivergenceError):

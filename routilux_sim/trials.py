@@ -156,6 +156,8 @@ class Trials:
         return Trial(execution, ledger.choices, strategy.chosen, strategy.missed), execution
 
     def _execute(self, strategy: Strategy, *, enabled: bool = False) -> Execution:
-        execution = self._campaign.execute(strategy, self._schedule.seed, enabled=enabled, points=self._schedule.points)
+        # What memory is known to be shared decides which accesses are scheduling points.
+        points = self._schedule.points
+        execution = self._campaign.execute(strategy, self._schedule.seed, enabled=enabled, points=points)
         self._budget.steps -= execution.steps
         return execution

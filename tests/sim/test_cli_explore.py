@@ -59,6 +59,24 @@ def solvent():
 
 def single():
     return 1
+
+
+class Tally:
+    value = 0
+
+    def count(self):
+        self.value += 1
+
+
+def miscounted():
+    tally = Tally()
+    run(tally.count, tally.count)
+    assert tally.value == 2, "miscounted"
+
+
+def unordered():
+    tally = Tally()
+    run(tally.count, tally.count)
 """
 
 BROKEN = "import threading\n\n\ndef helper():\n    raise ZeroDivisionError('while importing')\n\n\nhelper()\n"
@@ -143,6 +161,39 @@ def test_options_reach_the_exploration(bench):
     assert result.stdout.startswith("inconclusive: ")
     assert "more than 5 steps" in result.stdout
     assert "2 schedules" in bench("explore", "shop_bank:solvent", "--schedules", 2, "--strategy", "random").stdout
+
+
+def test_memory_can_be_looked_into(bench):
+    """``--instrument auto`` finds what happens between two accesses; the file knows that it was on."""
+    assert bench("explore", "shop_bank:miscounted", "--schedules", 50).exit_code == 0
+    result = bench("explore", "shop_bank:miscounted", "--instrument", "auto")
+    assert result.exit_code == 1
+    assert "lost update: clerk-" in result.stdout
+    assert "is preempted before it writes Tally.value-2 (shop_bank.py:" in result.stdout
+    file = ".routilux_sim/shop_bank.miscounted.shrunk.replay.json"
+    assert "AssertionError: miscounted" in bench("replay", file).stdout
+    assert "[write Tally.value-2]" in bench("explain", file).stdout
+    result = bench("explore", "shop_bank:miscounted", "--instrument", "shop_bank", "--instrument", "shop")
+    assert result.exit_code == 1
+
+
+def test_races_can_be_failures(bench):
+    """``--races fail`` ends at the first; its file brings it back, by itself."""
+    arguments = ("explore", "shop_bank:unordered", "--instrument", "auto")
+    assert bench(*arguments).exit_code == 0
+    result = bench(*arguments, "--races", "fail")
+    assert result.exit_code == 1
+    assert "data race on Tally.value" in result.stdout
+    for command in ("replay", "explain"):
+        result = bench(command, ".routilux_sim/shop_bank.unordered.shrunk.replay.json")
+        assert "data race on Tally.value" in result.stdout, result.output
+
+
+def test_workers_can_share_the_schedules(bench):
+    """``--workers 2`` finds, keeps and shrinks the same."""
+    result = bench("explore", "shop_bank:overdrawn", "--workers", 2)
+    assert result.exit_code == 1, result.output
+    assert load_schedule(bench.shrunk).deviations == 1
 
 
 @pytest.mark.parametrize(
@@ -258,7 +309,7 @@ def test_a_file_can_be_explained(bench):
     assert "shop_bank.py:" in result.stdout
     assert "it passes if at step " in result.stdout
     assert "shrunk from" not in result.stdout
-    assert result.stdout.endswith(f"or with: routilux-sim replay {bench.shrunk}\n")
+    assert result.stdout.endswith(f"run again with: routilux-sim replay {bench.shrunk}\n")
 
 
 @pytest.mark.parametrize("command", ["shrink", "explain"])

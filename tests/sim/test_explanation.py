@@ -183,7 +183,7 @@ def test_the_way_back_is_shown(failures):
     failure = failures[lost_update]
     assert f"run again with seed {failure.seed}" in failure.explanation
     text = explain_findings(failure.findings, failure.execution, "routilux-sim replay it.replay.json")
-    assert text.endswith("or with: routilux-sim replay it.replay.json")
+    assert text.endswith("run again with: routilux-sim replay it.replay.json")
 
 
 def test_a_long_story_is_cut_to_what_matters():
