@@ -1,0 +1,116 @@
+"""Races and reduction on real attributes: memory points stand for the accesses, without a word in the program."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from routilux_sim import explore, simulate
+from routilux_sim.kernel.errors import DataRaceError
+
+
+class Account:
+    def __init__(self):
+        self.balance = 0
+        self.lock = threading.Lock()
+
+    def pay_in(self):
+        self.balance += 1
+
+    def pay_in_safely(self):
+        with self.lock:
+            self.balance += 1
+
+
+def paying(name):
+    def program():
+        account = Account()
+        threads = [threading.Thread(target=getattr(account, name)) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return account.balance
+
+    return program
+
+
+def test_an_unlocked_attribute_races():
+    """Both accesses are told by name, function and line, in one simulated run as well as over many schedules."""
+    for races in (
+        simulate(paying("pay_in"), instrument="auto", races="report").races,
+        explore(paying("pay_in"), schedules=20, instrument="auto", races="report").races,
+    ):
+        assert {race.name for race in races} == {"Account.balance"}
+        for race in races:
+            for access in (race.first, race.second):
+                assert access.stack[0].function == "Account.pay_in"
+                assert access.stack[0].source == "self.balance += 1"
+
+
+def test_a_locked_attribute_does_not():
+    """In every schedule the lock orders them."""
+    report = explore(paying("pay_in_safely"), strategy="dpor", instrument="auto", races="fail")
+    assert report.verdict == "exhausted"
+
+
+def test_a_race_on_an_attribute_can_be_a_failure_or_allowed():
+    """As a failure it is replayed before it is reported; allowed, it is nothing."""
+    report = explore(paying("pay_in"), instrument="auto", races="fail")
+    assert (report.verdict, report.failure.kind) == ("failed", "race")
+    with pytest.raises(DataRaceError, match=r"data race on Account\.balance"):
+        report.raise_if_failed()
+    allowed = explore(paying("pay_in"), instrument="auto", races="fail", allow_races=["bank.Account.balance"])
+    assert allowed.verdict == "passed"
+
+
+class State:
+    pass
+
+
+def checked_then_locked(is_mended):
+    def program():
+        state = State()
+        state.flag, state.last, state.lock = False, None, threading.Lock()
+
+        def one():
+            if is_mended:
+                with state.lock:
+                    if not state.flag:
+                        state.last = "W"
+            elif not state.flag:
+                with state.lock:
+                    state.last = "W"
+
+        def two():
+            if is_mended:
+                with state.lock:
+                    state.flag, state.last = True, "N"
+            else:
+                state.flag = True
+                with state.lock:
+                    state.last = "N"
+
+        threads = [threading.Thread(target=one), threading.Thread(target=two)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert state.last != "W"
+
+    return program
+
+
+def test_what_looks_exhaustive_without_memory_points_is_not():
+    """The order in which the test comes first and its consequence last is found, on plain attributes."""
+    report = explore(checked_then_locked(is_mended=False), strategy="dpor", instrument="auto")
+    assert report.verdict == "failed"
+    assert report.schedules <= 10
+
+
+def test_its_mended_twin_is_exhausted():
+    """With the test under the lock there is no such order, and the verdict says at which granularity."""
+    report = explore(checked_then_locked(is_mended=True), strategy="dpor", instrument="auto")
+    assert report.verdict == "exhausted"
+    assert "accesses to shared memory" in report.proof
