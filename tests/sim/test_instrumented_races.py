@@ -6,7 +6,9 @@ import threading
 
 import pytest
 
-from routilux_sim import explore, simulate
+from examples.concurrent_flow_demo import create_concurrent_flow, run_and_wait
+from routilux import Routine
+from routilux_sim import explore, load_schedule, replay, save_schedule, simulate
 from routilux_sim.kernel.errors import DataRaceError
 
 
@@ -114,3 +116,55 @@ def test_its_mended_twin_is_exhausted():
     report = explore(checked_then_locked(is_mended=True), strategy="dpor", instrument="auto")
     assert report.verdict == "exhausted"
     assert "accesses to shared memory" in report.proof
+
+
+def test_a_kept_race_comes_back(tmp_path):
+    """A replay file knows that races were failures, and which were not."""
+    report = explore(paying("pay_in"), instrument="auto", races="fail", allow_races=["other.py:1"])
+    path = tmp_path / "race.replay.json"
+    save_schedule(report.failure.schedule, path)
+    assert load_schedule(path).points["allow_races"] == ["other.py:1"]
+    execution = replay(paying("pay_in"), path)
+    assert isinstance(execution.error, DataRaceError)
+    assert execution.kind == "race"
+
+
+def test_workers_tell_of_their_races():
+    """What races there are does not depend on how many processes look for them."""
+    found = [
+        {
+            race.key
+            for race in explore(paying("pay_in"), schedules=40, instrument="auto", races="report", workers=n).races
+        }
+        for n in (1, 2)
+    ]
+    assert found[0] == found[1] != set()
+
+
+def page(is_mended, monkeypatch):
+    define_slot = Routine.define_slot
+
+    def define(self, name, *args, **options):
+        if name == "processed_data" and is_mended:
+            options["max_concurrency"] = 1
+        return define_slot(self, name, *args, **options)
+
+    monkeypatch.setattr(Routine, "define_slot", define)
+
+    def program():
+        with create_concurrent_flow() as flow:
+            run_and_wait(flow, "page")
+
+    return program
+
+
+def test_the_page_has_a_hidden_race(monkeypatch):
+    """Its aggregator appends and then looks how much there is, in two activations at once."""
+    races = explore(page(False, monkeypatch), schedules=20, instrument=["examples"], races="report").races
+    assert {race.name for race in races} == {"DataAggregator._collected_results"}
+
+
+def test_activations_one_at_a_time_do_not_race(monkeypatch):
+    """The engine hands a routine's state from one activation to the next in an order that can be relied on."""
+    report = explore(page(True, monkeypatch), schedules=50, instrument=["examples"], races="fail")
+    assert report.verdict == "passed"
