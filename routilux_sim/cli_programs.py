@@ -14,14 +14,13 @@ import click
 
 from routilux.loading import LoadError, load_callable
 from routilux_sim.artifacts import FOLDER, Artifacts
-from routilux_sim.execution import Campaign, Execution
+from routilux_sim.execution import Execution
 from routilux_sim.explanation import explain, explain_findings, sentence_of
 from routilux_sim.exploration import Report, explore
 from routilux_sim.findings import Findings, investigate
-from routilux_sim.judge.races import policy_of
-from routilux_sim.kernel.core import Limits
 from routilux_sim.kernel.errors import DivergenceError
 from routilux_sim.replay_files import ReplayFile, ReplayFileError, digest_of, load_replay
+from routilux_sim.replays import campaign_of
 from routilux_sim.replays import replay as run_again
 from routilux_sim.world import ready
 
@@ -266,11 +265,7 @@ def _investigated(kept: ReplayFile, program: Callable[[], Any], *, simplify: boo
         sys.exit(1)
     if simplify:
         click.echo("looking for what is simpler …", err=True)
-    limits = Limits(kept.schedule.max_steps or Limits().max_steps)
-    points = kept.schedule.points
-    instrument = None if points is None else points["instrument"]
-    races = policy_of("fail", ()) if kept.kind == "race" else None
-    campaign = Campaign(program, limits, kept.schedule.epoch_ns, instrument, races)
+    campaign = campaign_of(program, kept.schedule, kind=kept.kind)
     with campaign.running():
         return investigate(campaign, execution, simplify=simplify), execution
 

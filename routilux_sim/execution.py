@@ -299,6 +299,8 @@ class Campaign:
         if error is not None and is_interruption(error):
             raise error
         tape, candidates = kernel.tape[:decisions], kernel.enabled[:decisions]
+        if known_points is not None and self._races is not None and self._races.mode == "fail":
+            known_points["allow_races"] = list(self._races.allowed)
         grown = frozenset() if self._points is None else self._points.grown
         return Execution(
             seed=seed,

@@ -234,6 +234,9 @@ def _points(path: Any, document: dict[str, Any]) -> dict[str, Any] | None:
         raise ReplayFileError(f"{path}: points: 'instrument' must be a string or a list of names, not {instrument!r}")
     if not _are_names(shared):
         raise ReplayFileError(f"{path}: points: 'shared' must be a list of names, not {shared!r}")
+    allowed = points.get("allow_races")
+    if allowed is not None and not _are_names(allowed):
+        raise ReplayFileError(f"{path}: points: 'allow_races' must be a list of names, not {allowed!r}")
     return points
 
 

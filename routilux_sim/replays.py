@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from routilux_sim.execution import Campaign, Execution, Program
-from routilux_sim.judge.races import RaceMode, policy_of
+from routilux_sim.judge.races import RaceMode, RacePolicy, policy_of
 from routilux_sim.kernel.core import HANG_SECONDS, Limits
 from routilux_sim.kernel.errors import DivergenceError
 from routilux_sim.points.code_under_test import Instrument
@@ -14,7 +14,7 @@ from routilux_sim.replay_files import ReplayFile, load_replay
 from routilux_sim.schedule import Schedule
 from routilux_sim.strategy.replay import ReplayStrategy
 
-__all__ = ["replay", "rerun"]
+__all__ = ["campaign_of", "replay", "rerun"]
 
 
 def replay(
@@ -39,8 +39,8 @@ def replay(
         log: Whether to keep the execution log.
         hang_seconds: As for `simulate`, in real seconds.
         instrument: As for `simulate`; None: as it was when the schedule was recorded.
-        races: As for `simulate`; None, and the file is of a data race: ``"fail"``.
-        allow_races: As for `simulate`.
+        races: As for `simulate`; None: ``"fail"`` if it was that when the schedule was recorded.
+        allow_races: As for `simulate`, if ``races`` is given.
 
     Returns:
         What came of it. If the program does not follow the schedule, ``error`` is a `DivergenceError` that names the
@@ -56,19 +56,46 @@ def replay(
     else:
         kept = load_replay(schedule_or_path)
         schedule = kept.schedule
-        if races is None and kept.kind == "race":
-            races = "fail"
     steps = max_steps or schedule.max_steps or Limits().max_steps
-    if instrument is None and schedule.points is not None:
-        instrument = schedule.points["instrument"]
-    campaign = Campaign(
-        program, Limits(steps, max_seconds, hang_seconds), schedule.epoch_ns, instrument, policy_of(races, allow_races)
+    campaign = campaign_of(
+        program,
+        schedule,
+        Limits(steps, max_seconds, hang_seconds),
+        instrument,
+        policy_of(races, allow_races),
+        None if kept is None else kept.kind,
     )
     with campaign.running():
         execution = rerun(campaign, schedule, log=log)
     if kept is not None and isinstance(execution.error, DivergenceError):
         execution.error.add_note(kept.origin(program))
     return execution
+
+
+def campaign_of(
+    program: Program,
+    schedule: Schedule,
+    limits: Limits | None = None,
+    instrument: Instrument = None,
+    races: RacePolicy | None = None,
+    kind: str | None = None,
+) -> Campaign:
+    """What can run a schedule again: with the memory points that it was recorded with, and races as failures if so.
+
+    Args:
+        program: The program that it was recorded from.
+        schedule: The schedule.
+        limits: How long an execution may go on; None: as the recorded one might.
+        instrument: As for `simulate`; None: as it was when the schedule was recorded.
+        races: What is to be done about races; None: what was done.
+        kind: What kind of failure it is, if that is known.
+    """
+    if limits is None:
+        limits = Limits(schedule.max_steps or Limits().max_steps)
+    points = schedule.points or {}
+    if races is None and (kind == "race" or "allow_races" in points):
+        races = RacePolicy("fail", points.get("allow_races", ()))
+    return Campaign(program, limits, schedule.epoch_ns, instrument or points.get("instrument"), races)
 
 
 def rerun(campaign: Campaign, schedule: Schedule, *, log: bool) -> Execution:

@@ -46,7 +46,8 @@ class Schedule:
         max_steps: How many steps the execution was allowed; None if that is not known. Past them tasks are scheduled
             fairly, so that a livelock comes back only under the same limit.
         points: Where accesses to memory were scheduling points from the beginning, as plain data: ``instrument`` as it
-            was given, and ``shared``, the names of what was known to be shared; None if no access was one.
+            was given, and ``shared``, the names of what was known to be shared; where data races were failures also
+            ``allow_races``, those that were not. None if no access was one.
     """
 
     def __init__(

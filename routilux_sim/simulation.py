@@ -53,6 +53,7 @@ def simulate(
         races: What is to be done about data races, which are two accesses to memory that nothing orders, one of them a
             write: ``"report"`` lists them in ``races``; ``"fail"`` ends the run at the first one, with a
             `DataRaceError`; None: they are not looked for.
+            Accesses are those that ``instrument`` shows. The program runs once or more before, to learn what is shared.
         allow_races: Harmless ones, by what is accessed (``"Counter.value"``) or where (``"bank.py:12"``).
 
     Returns:
@@ -67,12 +68,30 @@ def simulate(
     limits = Limits(max_steps, max_seconds, hang_seconds)
     campaign = Campaign(program, limits, epoch_of(epoch), instrument, policy_of(races, allow_races))
     with campaign.running():
+        if races is not None and campaign.shared is not None:
+            _find_shared(campaign, chosen, seed)
         if not check_determinism:
             return campaign.execute(chosen, seed, log=log, enabled=True)
         execution, found = _checked(campaign, chosen, seed, log)
         if found is not None:
             execution.error = found
         return execution
+
+
+def _find_shared(campaign: Campaign, strategy: Strategy, seed: int) -> None:
+    """Run the program until it is known what memory its tasks share: of the rest no accesses are noted.
+
+    Leaves the strategy ready for the execution proper.
+    """
+    for _ in range(MOST_SCOUTS):
+        grown = campaign.execute(strategy, seed).outcome.grown
+        strategy.begin(seed)
+        if not grown:
+            return
+
+
+MOST_SCOUTS = 4
+"""More is shared in each of them than in the one before, but that comes to an end."""
 
 
 def simulate_checked(
@@ -110,6 +129,8 @@ def simulate_checked(
     limits = Limits(max_steps, hang_seconds=hang_seconds)
     campaign = Campaign(program, limits, epoch_of(None), instrument, policy_of(races, allow_races))
     with campaign.running():
+        if races is not None and campaign.shared is not None:
+            _find_shared(campaign, chosen, seed)
         if every:
             return _checked(campaign, chosen, seed, log=True)
         execution = campaign.execute(chosen, seed, log=True, enabled=True)

@@ -8,7 +8,6 @@ one: the current task goes on; among tasks that wait to run, the one that has wa
 
 from __future__ import annotations
 
-import heapq
 import itertools
 from _thread import get_ident
 from collections.abc import Callable
@@ -19,9 +18,12 @@ from typing import Any, NoReturn
 
 import greenlet
 
-from routilux.abc import LONGEST_WAIT
+from routilux_sim.kernel.active import activate, active, here
+from routilux_sim.kernel.deadlines import Deadlines
 from routilux_sim.kernel.edges import Edges
 from routilux_sim.kernel.errors import LimitReachedError, SimulationError, TaskKilled, TaskStuckError
+from routilux_sim.kernel.labels import describe, label_of
+from routilux_sim.kernel.limits import DEFAULT_EPOCH_NS, HANG_SECONDS, Limits, wall_seconds
 from routilux_sim.kernel.tape import Tape
 from routilux_sim.kernel.task import BLOCKED, DONE, READY, Carriers, Task
 from routilux_sim.kernel.trace import NOBODY, TASKS, Trace
@@ -36,64 +38,18 @@ __all__ = [
     "active",
     "describe",
     "here",
+    "label_of",
     "wall_seconds",
 ]
 
-DEFAULT_EPOCH_NS = 1_767_225_600_000_000_000
-"""What ``time.time_ns()`` reads when an execution begins: 2026-01-01 00:00:00 UTC."""
-
-STALE_DEADLINES = 1_000
-"""So many that are not to come any more may stay among the deadlines, and be dropped when the clock gets there."""
-
 NOTED = 2_000_000
 """So many candidates are noted in one execution: ten thousand tasks have as many at each choice."""
-
-HANG_SECONDS = 30.0
-"""Real seconds without a step after which an execution is broken off, if not told otherwise."""
 
 PATIENCE = 100
 """How many times a task may carry on after having been killed before it is given up."""
 
 
 _numbers = itertools.count(1)
-
-
-def wall_seconds(nanoseconds: int) -> float:
-    """Nanoseconds since 1970 in seconds, to the nearest float; a plain quotient would round twice."""
-    whole, rest = divmod(nanoseconds, 1_000_000_000)
-    return whole + rest / 1e9
-
-
-class Limits:
-    """How long one execution may go on.
-
-    Args:
-        max_steps: Scheduling points and clock readings.
-        max_seconds: Virtual time.
-        hang_seconds: Real time that may go by without a step before the watchdog breaks the execution off; None: any.
-    """
-
-    __slots__ = ("hang_seconds", "max_ns", "max_steps")
-
-    def __init__(
-        self,
-        max_steps: int = 1_000_000,
-        max_seconds: float = 10 * 365 * 86_400.0,
-        hang_seconds: float | None = HANG_SECONDS,
-    ) -> None:
-        if isinstance(max_steps, bool) or not isinstance(max_steps, int) or max_steps < 1:
-            raise ValueError(f"max_steps must be a whole number from 1 up, not {max_steps!r}")
-        if not isinstance(max_seconds, int | float) or not 0 < max_seconds <= LONGEST_WAIT:
-            raise ValueError(f"max_seconds must be a number above 0, at most a century, not {max_seconds!r}")
-        if hang_seconds is not None and (
-            isinstance(hang_seconds, bool)
-            or not isinstance(hang_seconds, int | float)
-            or not 0 < hang_seconds <= LONGEST_WAIT
-        ):
-            raise ValueError(f"hang_seconds must be a number above 0 or None, not {hang_seconds!r}")
-        self.max_steps = max_steps
-        self.max_ns = round(max_seconds * 1e9)
-        self.hang_seconds = hang_seconds
 
 
 class Kernel:
@@ -164,9 +120,7 @@ class Kernel:
         self._keep_enabled = keep_enabled
         self._noted = 0
         self._driver: greenlet.greenlet = greenlet.getcurrent()
-        self._deadlines: list[tuple[int, int, Task, int]] = []
-        self._order = itertools.count()
-        self._stale = 0
+        self._deadlines = Deadlines()
         self._ordinals: dict[str, int] = {}
         self._until: Task | None = None
         self._frozen = False
@@ -462,7 +416,7 @@ class Kernel:
         me.woken = False
         me.wait += 1
         if deadline is not None:
-            heapq.heappush(self._deadlines, (deadline, next(self._order), me, me.wait))
+            self._deadlines.add(deadline, me)
         if self.trace is not None:
             self.trace.pending[me.number] = op, obj
         following = self._next(me)
@@ -474,7 +428,7 @@ class Kernel:
             self.trace.pending.pop(me.number, None)
         me.waits_for = None
         if deadline is not None and me.woken:
-            self._forget_deadline(me)
+            self._deadlines.forget(me)
         return me.woken
 
     def wake(self, task: Task) -> None:
@@ -617,35 +571,18 @@ class Kernel:
 
     def _advance(self) -> bool:
         """Move the clock to the next deadline, and let every task that waits for that very instant go on."""
-        deadlines = self._deadlines
-        while deadlines:
-            at, _, task, wait = deadlines[0]
-            if task.wait != wait or task.state is not BLOCKED:
-                heapq.heappop(deadlines)
-                continue
-            if at > self._limits.max_ns:
-                return False
-            self.now = max(self.now, at)
+        at = self._deadlines.first()
+        if at is None or at > self._limits.max_ns:
+            return False
+        self.now = max(self.now, at)
+        if self.trace is not None:
+            self.trace.touch(NOBODY, "clock", None)
+        for due in self._deadlines.due(self.now):
+            due.state = READY
+            self.ready.append(due)
             if self.trace is not None:
-                self.trace.touch(NOBODY, "clock", None)
-            while deadlines and deadlines[0][0] <= self.now:
-                _, _, due, wait = heapq.heappop(deadlines)
-                if due.wait == wait and due.state is BLOCKED:
-                    due.state = READY
-                    self.ready.append(due)
-                    if self.trace is not None:
-                        self.trace.touch(due.number, "due", None)
-            return True
-        return False
-
-    def _forget_deadline(self, me: Task) -> None:
-        """Note that a deadline is not to come any more; when most of those kept are such, drop them."""
-        me.wait += 1
-        self._stale += 1
-        if self._stale > STALE_DEADLINES and self._stale * 2 > len(self._deadlines):
-            self._deadlines = [entry for entry in self._deadlines if entry[2].wait == entry[3]]
-            heapq.heapify(self._deadlines)
-            self._stale = 0
+                self.trace.touch(due.number, "due", None)
+        return True
 
     def sleep(self, nanoseconds: int) -> None:
         """Suspend the current task for a time; 0 is a plain yield."""
@@ -656,11 +593,7 @@ class Kernel:
 
     def deadlines(self) -> list[tuple[Task, int]]:
         """Who waits for what time, in virtual nanoseconds, the next one first."""
-        return [
-            (task, at)
-            for at, _, task, wait in sorted(self._deadlines, key=lambda entry: entry[:2])
-            if task.wait == wait and task.state is BLOCKED
-        ]
+        return self._deadlines.in_order()
 
     # Ends
 
@@ -669,7 +602,8 @@ class Kernel:
         if self.failure is not None:
             return
         if error is None:
-            if self._deadlines and self._deadlines[0][0] > self._limits.max_ns:
+            at = self._deadlines.first()
+            if at is not None and at > self._limits.max_ns:
                 error = LimitReachedError(
                     f"more than {self._limits.max_ns / 1e9:g} virtual seconds went by; "
                     "it may never end, or it needs a higher max_seconds"
@@ -792,42 +726,3 @@ def _of_strategy(error: Exception) -> SimulationError:
     wrapped = SimulationError(f"the strategy failed: {type(error).__name__}: {error}")
     wrapped.__cause__ = error
     return wrapped
-
-
-# Not an attribute of a class: each change of one voids what CPython has cached about look-ups on it and its instances,
-# and from 3.13 on nothing is cached any more for a class that has changed a thousand times.
-_active: Kernel | None = None
-
-
-def active() -> Kernel | None:
-    """The kernel whose execution is under way. One at a time: simulating patches the process."""
-    return _active
-
-
-def activate(kernel: Kernel | None) -> None:
-    """Make ``kernel``'s execution the one that is under way."""
-    global _active  # noqa: PLW0603 - read at every simulated operation
-    _active = kernel
-
-
-def here() -> Kernel | None:
-    """The kernel that the calling code is simulated by; None in real threads, and in the simulator's own code."""
-    kernel = _active
-    if kernel is None or kernel.current is None or kernel.thread_id != get_ident():
-        return None
-    return kernel
-
-
-def describe(task: Task) -> str:
-    """What a task is about to do, in words without addresses: ``acquire Lock-1``."""
-    if task.obj is None:
-        return task.op
-    return f"{task.op} {label_of(task.obj)}"
-
-
-def label_of(obj: Any) -> str:
-    """The name by which labels call an object."""
-    if isinstance(obj, Task):
-        return obj.name
-    label = getattr(obj, "label", None)
-    return label if isinstance(label, str) else type(obj).__name__

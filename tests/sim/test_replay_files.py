@@ -217,6 +217,10 @@ def test_every_step_is_a_line(failure, path):
         ({"points": {"instrument": 5}}, "points: 'instrument' must be a string or a list of names, not 5"),
         ({"points": {"instrument": ["a", 5]}}, "points: 'instrument' must be"),
         ({"points": {"instrument": "auto", "shared": 1}}, "points: 'shared' must be a list of names, not 1"),
+        (
+            {"points": {"instrument": "auto", "shared": [], "allow_races": "x"}},
+            "points: 'allow_races' must be a list of names, not 'x'",
+        ),
         ({"points": []}, "'points' must be a dict, not []"),
         ({"program": 1}, "'program' must be a str, not 1"),
         ({"kind": True}, "'kind' must be a str, not True"),

@@ -14,7 +14,8 @@ from sim_helpers import run_threads
 
 from routilux_sim import explore, simulate
 from routilux_sim.execution import Campaign
-from routilux_sim.kernel.core import NOTED, STALE_DEADLINES, here
+from routilux_sim.kernel.core import NOTED, here
+from routilux_sim.kernel.deadlines import STALE
 from routilux_sim.kernel.tape import Tape
 from routilux_sim.strategy import make_strategy
 
@@ -83,14 +84,14 @@ def test_deadlines_that_will_not_come_do_not_pile_up():
         answered = threading.Event()
 
         def answer():
-            for _ in range(STALE_DEADLINES * 3):
+            for _ in range(STALE * 3):
                 event.wait(31_536_000)
                 event.clear()
                 answered.set()
 
         answering = threading.Thread(target=answer)
         answering.start()
-        for _ in range(STALE_DEADLINES * 3):
+        for _ in range(STALE * 3):
             event.set()
             answered.wait(31_536_000)
             answered.clear()
@@ -98,7 +99,7 @@ def test_deadlines_that_will_not_come_do_not_pile_up():
         return len(here()._deadlines), time.monotonic()
 
     kept, elapsed = simulate(program, log=False).result()
-    assert kept <= STALE_DEADLINES + 10
+    assert kept <= STALE + 10
     assert elapsed == 0
 
 
@@ -115,7 +116,7 @@ def test_the_deadlines_that_are_left_come_when_they_are_due():
             woken.append((seconds, time.monotonic()))
 
         def waiter():
-            for _ in range(STALE_DEADLINES + 100):
+            for _ in range(STALE + 100):
                 with lock:
                     event.wait(1000)
                     event.clear()
