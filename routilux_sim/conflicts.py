@@ -12,17 +12,14 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from routilux_sim.kernel.errors import DataRaceError, DeadlockError, LivelockError
+from routilux_sim.orders import WINDOW, Conflict, order_conflict
 from routilux_sim.phrases import SUSPENDED, at, doing
 from routilux_sim.story import Event, Place, Story
 
 __all__ = ["Conflict", "conflict_of"]
 
-WINDOW = 200
-"""So many accesses of others are looked at between two of one task."""
-
 _CHECKS = ("if ", "if(", "elif ", "while ", "while(")
 _TAKING = {"acquire", "try-acquire", "reacquire"}
-_LOOKING = {"read", "is_set", "locked", "qsize", "is_alive", "count"}
 
 _PATTERNS = {
     ("read", "write", "write"): "lost update",
@@ -38,20 +35,6 @@ _ENDINGS = {
     "atomicity violation": "and to {task} it is not what it was before",
 }
 _RANKS = {"lost update": 4, "check-then-act": 4, "atomicity violation": 3, "dirty read": 2}
-
-
-class Conflict(NamedTuple):
-    """What went wrong.
-
-    Attributes:
-        name: A common name for it.
-        text: Who did what in which order.
-        objects: What it is about: numbers of objects in the story.
-    """
-
-    name: str
-    text: str
-    objects: frozenset[int]
 
 
 def conflict_of(
@@ -77,7 +60,7 @@ def conflict_of(
     found += _sections(story)
     if found:
         return max(found, key=lambda one: one.weight(deviations, story)).conflict
-    return _of_order(story, passing)
+    return order_conflict(story, deviations, failed, passing)
 
 
 def _first_line(error: BaseException) -> str:
@@ -240,43 +223,3 @@ def _checks_between(first: Place | None, last: Place | None) -> bool:
         return False
     lines = range(first.line, last.line + 1)
     return any(linecache.getline(first.filename, line).strip().startswith(_CHECKS) for line in lines)
-
-
-def _of_order(story: Story, passing: Story | None) -> Conflict | None:
-    """Something that a task does to an object before another one has done what comes first where the program passes."""
-    if passing is None:
-        return None
-    order: dict[_Key, tuple[int, Event]] = {}
-    by_object: dict[int, list[tuple[int, _Key, Event]]] = {}
-    for index, (key, event) in enumerate(_keyed(passing)):
-        order[key] = (index, event)
-        if event.obj and event.is_own and not event.op.startswith(SUSPENDED):
-            by_object.setdefault(event.obj, []).append((index, key, event))
-    seen: set[_Key] = set()
-    for key, event in _keyed(story):
-        seen.add(key)
-        place, there = order.get(key, (-1, event))
-        # Those that have come before both times are the most by far.
-        for index, other, first in by_object.get(there.obj, ())[:WINDOW] if place >= 0 else ():
-            if index >= place:
-                break
-            if other in seen or first.task == event.task or {first.op, event.op} <= _LOOKING:
-                continue
-            text = (
-                f"{event.name} {doing(story, event)}{at(event.place)} before {first.name} "
-                f"{doing(passing, first)}{at(first.place)}; where it passes, it is the other way round"
-            )
-            return Conflict("order violation", text, frozenset({event.obj}))
-    return None
-
-
-_Key = tuple[int, str, str, int]
-
-
-def _keyed(story: Story) -> Iterator[tuple[_Key, Event]]:
-    """Events by what they are called in every execution: whose, which, to what, for which time."""
-    counts: dict[tuple[int, str, str], int] = {}
-    for event in story.events:
-        key = (event.task, event.op, event.label)
-        count = counts[key] = counts.get(key, 0) + 1
-        yield (*key, count), event

@@ -91,7 +91,7 @@ def explain_findings(findings: Findings, original: Execution, command: str | Non
 def sentence_of(findings: Findings) -> str:
     """The schedule in one sentence: what is not as under FIFO."""
     schedule, story = findings.schedule, findings.story
-    deviations = [index for index, step in enumerate(schedule) if step.value]
+    deviations = findings.deviations
     if not deviations:
         return "FIFO everywhere: the plain schedule fails"
     told = [_deviation(schedule, story, index) for index in deviations[:DEVIATIONS]]

@@ -61,6 +61,14 @@ class Findings:
         """The simplest schedule."""
         return self.execution.schedule
 
+    @property
+    def deviations(self) -> list[int]:
+        """The indices of its decisions that are not the plain choice, without those of a fair suffix."""
+        steps = self.schedule.steps
+        if self.execution.fair_from is not None and self.story.is_whole:
+            steps = steps[: len(self.story.moments)]
+        return [index for index, step in enumerate(steps) if step.value]
+
 
 def investigate(campaign: Campaign, execution: Execution, *, simplify: bool, budget: Budget | None = None) -> Findings:
     """Find out about a failure.
@@ -124,8 +132,7 @@ def _conflict(campaign: Campaign, found: Findings) -> Conflict | None:
     error = found.execution.error
     if error is None:
         return None
-    deviations = [index for index, step in enumerate(found.schedule) if step.value]
-    return conflict_of(found.story, error, deviations, found.execution.failed_task, passing)
+    return conflict_of(found.story, error, found.deviations, found.execution.failed_task, passing)
 
 
 def _is_same(one: Execution, other: Execution) -> bool:

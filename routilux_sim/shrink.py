@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import combinations, islice
-from typing import TypeVar
 
 from routilux_sim.execution import Campaign
 from routilux_sim.schedule import Schedule
@@ -24,14 +23,11 @@ __all__ = ["Shrunk", "shrink"]
 PAIRS = 16
 """Up to so many deviations, each two are dropped together."""
 
-EVERYWHERE = 400
+EVERYWHERE = 1_000
 """So many trials are given to one deviation alone, wherever it may be."""
 
 EVERY_TWO = 1_500
-"""So many, to two of them."""
-
-OPTIONS = 9
-"""So many of a decision's choices are tried everywhere, the plain one among them."""
+"""Up to so many, two of them are tried everywhere."""
 
 LARGEST = 200_000
 """Schedules of more decisions are left as they are."""
@@ -208,7 +204,7 @@ class _Search:
         if plain is None or not self.best.size.preemptions + self.best.size.deviations > 1:
             return
         found = []
-        for plan, at in _limited(_singles(plain, 0, preempting=self.best.size.deviations > 1), EVERYWHERE):
+        for plan, at in islice(_singles(plain, 0, preempting=self.best.size.deviations > 1), EVERYWHERE):
             trial = self._trials.run(plan)
             if self._accept(trial):
                 return
@@ -221,17 +217,10 @@ class _Search:
             if preempting or not trial.size.preemptions
             for plan, _ in _singles(trial, at + 1, preempting=preempting)
         )
-        for plan in _limited(doubles, EVERY_TWO):
+        plans = list(islice(doubles, EVERY_TWO + 1))
+        # A part of them would say little about the rest.
+        for plan in plans if len(plans) <= EVERY_TWO else ():
             self._try(plan)
-
-
-_T = TypeVar("_T")
-
-
-def _limited(items: Iterator[_T], count: int) -> list[_T]:
-    """All of them, or none if there are too many: a part of them would say nothing about the rest."""
-    found = list(islice(items, count + 1))
-    return found if len(found) <= count else []
 
 
 def _halves(value: int) -> Iterator[int]:
@@ -244,10 +233,22 @@ def _halves(value: int) -> Iterator[int]:
 
 
 def _singles(trial: Trial, first: int, *, preempting: bool) -> Iterator[tuple[Plan, int]]:
-    """Each other choice at each decision from the ``first`` on: such as preempt nobody first, the last ones first."""
+    """Each other choice at each decision from the ``first`` on.
+
+    Those come first that preempt nobody; of each decision, the nearest choice and the farthest; late decisions.
+    """
+    widest = max((len(options) for _, options in trial.choices[first:]), default=0)
     for is_open in (False, True) if preempting else (False,):
-        for at in range(len(trial.choices) - 1, first - 1, -1):
-            anchor, options = trial.choices[at]
-            if (anchor.kind == OPEN) is is_open and anchor not in trial.plan:
-                for option in options[1:OPTIONS]:
-                    yield {anchor: option}, at
+        for turn in range(2 * ((widest + 1) // 2)):
+            for at in range(len(trial.choices) - 1, first - 1, -1):
+                anchor, options = trial.choices[at]
+                number = _from_both_ends(turn, len(options))
+                if number and (anchor.kind == OPEN) is is_open and anchor not in trial.plan:
+                    yield {anchor: options[number]}, at
+
+
+def _from_both_ends(turn: int, bound: int) -> int:
+    """The choice of a turn: 1, the last, 2, the last but one, and so on, each once; 0 when there are no more."""
+    if turn >= bound - 1:
+        return 0
+    return bound - (turn + 1) // 2 if turn % 2 else turn // 2 + 1

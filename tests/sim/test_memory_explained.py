@@ -78,6 +78,48 @@ def used_before_made():
     run_threads(make, use)
 
 
+class Settings:
+    ready = None
+
+    def make(self):
+        if self.ready is None:
+            self.ready = {}
+            self.ready["level"] = "info"
+
+    def use(self):
+        assert self.ready is None or self.ready["level"]
+
+
+def published_half_made():
+    settings = Settings()
+    run_threads(settings.make, settings.use)
+
+
+def appended_out_of_order():
+    numbers = []
+    run_threads(lambda: numbers.append(1), lambda: numbers.append(2))
+    assert numbers == [1, 2]
+
+
+class Numbers:
+    def __init__(self):
+        self.last = 0
+        self.made = self.make()
+
+    def make(self):
+        while True:
+            self.last += 1
+            yield self.last
+
+    def take(self):
+        return next(self.made)
+
+
+def shared_generator():
+    numbers = Numbers()
+    run_threads(numbers.take, numbers.take)
+
+
 def locked_by_halves():
     """The lock is taken for the read and for the write, but not for both."""
     lock, counter = threading.Lock(), Counter()
@@ -98,6 +140,9 @@ CONFLICTS = {
     made_twice: ("check-then-act", "Lazy.made", 1),
     changed_while_iterated: ("atomicity violation", "prices", 1),
     used_before_made: ("order violation", "box", 0),
+    published_half_made: ("order violation", "Settings.ready", 1),
+    shared_generator: ("atomicity violation", "Numbers.made", 1),
+    appended_out_of_order: ("order violation", "numbers", 0),
     locked_by_halves: ("lost update", "Counter.value", 1),
 }
 

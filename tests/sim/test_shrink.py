@@ -5,12 +5,13 @@ import threading
 from itertools import pairwise
 
 import pytest
-from buggy_programs import BUGS, lost_update, lost_update_in_a_crowd, missed_notify, two_sections, yielding
+from buggy_programs import BUGS, Location, lost_update, lost_update_in_a_crowd, missed_notify, two_sections, yielding
 from sim_helpers import ids, run_threads
 
 from routilux_sim import exploration, explore, replay, simulate, trials
 from routilux_sim.execution import Campaign
 from routilux_sim.judge.signature import signature_of
+from routilux_sim.kernel.core import here
 from routilux_sim.nearest import nearest_passing
 from routilux_sim.shrink import shrink
 from routilux_sim.strategy.guided import OPEN, Anchor, GuidedStrategy, Ledger
@@ -238,6 +239,29 @@ def test_the_preemptions_of_a_schedule_are_those_of_tasks_that_could_go_on():
             if step.is_open and not step.value:
                 # Whoever goes on makes the next decision.
                 assert following.label.partition(":")[0] == step.label.partition(":")[0]
+
+
+def test_a_preemption_by_the_last_of_many_is_found():
+    """One that does alone, also where there are many tasks to choose from at each decision."""
+    place = Location("place")
+
+    def program():
+        state = [0, 0]
+
+        def put():
+            here().point("write", place)
+            state[0] += 1
+            here().point("write", place)
+            state[1] += 1
+
+        def check():
+            here().point("read", place)
+            assert state[0] == state[1], "half done"
+
+        run_threads(*[put] * 12, check)
+
+    found = shrunk(program, failing(program))
+    assert (found.after.preemptions, found.after.deviations) == (1, 1)
 
 
 @pytest.mark.long
