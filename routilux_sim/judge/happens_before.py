@@ -11,6 +11,7 @@ lock orders them. ``threading.Barrier`` is made of a condition, ``threading.Time
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from routilux_sim.kernel.core import label_of
@@ -68,10 +69,14 @@ class Clocks:
     Args:
         kernel: Runs the execution.
         edges: The names of those that count.
+
+    Attributes:
+        at_release: Called when a task has released something, if anybody wants to know.
     """
 
     def __init__(self, kernel: Kernel, edges: frozenset[str] | None = None) -> None:
         self._kernel = kernel
+        self.at_release: Callable[[], None] | None = None
         self._edges = frozenset(EDGES) if edges is None else edges
         self._clocks: dict[int, Clock] = {}
         # With the objects, which are to keep their ids.
@@ -133,6 +138,8 @@ class Clocks:
         """Nothing: what accesses memory is for who looks for races."""
 
     def _advance(self, task: Task, clock: Clock, deed: str) -> None:
+        if self.at_release is not None:
+            self.at_release()
         clock[task.number] += 1
         self._deeds.setdefault(task.number, deque(maxlen=DEEDS)).append((clock[task.number] - 1, deed))
 
