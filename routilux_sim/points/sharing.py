@@ -79,10 +79,12 @@ class Location:
             seen = clock.get(self._task, 0)
             if self._written > seen or (is_write and self._read > seen):
                 return True
-        return any(
-            other != task and (written > clock.get(other, 0) or (is_write and read > clock.get(other, 0)))
-            for other, (read, written) in self._others.items()
-        )
+        for other, (read, written) in self._others.items():
+            if other != task:
+                seen = clock.get(other, 0)
+                if written > seen or (is_write and read > seen):
+                    return True
+        return False
 
     def __repr__(self) -> str:
         return f"<location {self.label or '(not named)'}>"
@@ -98,7 +100,7 @@ class Group:
         caches: Those of another group that are to be shared with it.
 
     Attributes:
-        reads: By the id of an object, the task whose reads need not be noted again; likewise ``writes``.
+        reads: By the address of an object, the task whose reads need not be noted again; likewise ``writes``.
         is_shared: Whether accesses are scheduling points.
     """
 
@@ -143,6 +145,11 @@ class _Held:
         self.obj = obj
 
 
+def _no_clock(task: Task) -> Clock:
+    """In the place of an execution's clocks when there is none."""
+    raise AssertionError(f"{task!r} runs in no execution")
+
+
 class _Now:
     """The memory of the execution that is under way: there is one at a time, and the hooks must reach it fast.
 
@@ -152,7 +159,7 @@ class _Now:
 
     def __init__(self) -> None:
         self.kernel: Kernel | None = None
-        self._clocks: Clocks | None = None
+        self._clock: Callable[[Task], Clock] = _no_clock
         self._shared: set[str] = set()
         self._held: dict[int, Any] = {}
         self._young: list[_Held] = []
@@ -160,7 +167,7 @@ class _Now:
         self._limit = 64
         self._touched: set[Group] = set()
         self._counts: dict[str, int] = {}
-        self._at_end: list[Callable[[], None]] = []
+        self._at_end: list[Callable[[], object]] = []
         self._on_death = self._died
 
     def is_shared(self, key: str) -> bool:
@@ -174,15 +181,17 @@ class _Now:
 
     def begin(self, kernel: Kernel, clocks: Clocks, shared: Iterable[str]) -> None:
         """Begin an execution, with what orders the doings of its tasks, in which certain groups are shared already."""
-        self._clocks = clocks
-        self._shared = set(shared)
-        for group in _groups.values():
-            group.is_shared = group.key in self._shared
+        self._clock = clocks.clock
+        before, self._shared = self._shared, set(shared)
+        for key in before ^ self._shared:
+            if key in _groups:
+                _groups[key].is_shared = key in self._shared
         self.kernel = kernel
 
     def end(self) -> None:
         """Forget the execution."""
-        self.kernel = self._clocks = None
+        self.kernel = None
+        self._clock = _no_clock
         self.start_over()
         self._counts.clear()
         held, self._held, self._young, self._old = self._held, {}, [], []
@@ -192,7 +201,7 @@ class _Now:
         self._at_end.clear()
         held.clear()
 
-    def at_end(self, call: Callable[[], None]) -> None:
+    def at_end(self, call: Callable[[], object]) -> None:
         """Have something called when the execution is forgotten."""
         self._at_end.append(call)
 
@@ -202,21 +211,17 @@ class _Now:
             group.forget()
         self._touched.clear()
 
-    def touch(self, site: Any, op: str, group: Group, obj: Any, name: Any) -> None:
+    def touch(self, task: Task, site: Any, op: str, group: Group, obj: Any, name: Any) -> None:
         """A task is about to access a location: if it is shared, that is a scheduling point.
 
         Args:
+            task: The one that runs.
             site: Where in the program.
             op: ``read`` or ``write``.
             group: What the program calls the location.
             obj: The object that it is in.
             name: Which location in it.
         """
-        kernel = self.kernel
-        assert kernel is not None  # noqa: S101 - the sites ask before
-        task = kernel.current
-        clocks = self._clocks
-        assert task is not None and clocks is not None  # noqa: S101, PT018 - likewise
         key = address(obj)
         held = self._held.get(key)
         if held is None:
@@ -229,18 +234,20 @@ class _Now:
             if location.is_shared:
                 self._share(group)
         is_write = op == "write"
-        if not location.is_shared and location.note(task.number, is_write, clocks.clock(task)):
+        if not location.is_shared and location.note(task.number, is_write, self._clock(task)):
             location.is_shared = True
             for other in location.groups:
                 self._share(other)
-        if group.is_shared:
-            if not location.label:
-                self._name(location, obj)
-            task.site = site
-            kernel.point(op, location)
-        else:
+        if not group.is_shared:
             (group.writes if is_write else group.reads)[key] = task
             self._touched.add(group)
+            return
+        if not location.label:
+            self._name(location, obj)
+        task.site = site
+        kernel = self.kernel
+        assert kernel is not None  # noqa: S101 - the sites ask before
+        kernel.point(op, location)
 
     def _share(self, group: Group) -> None:
         if not group.is_shared:
