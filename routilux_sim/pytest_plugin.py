@@ -18,7 +18,7 @@ from zlib import crc32
 
 import pytest
 
-from routilux_sim import given, pytest_races
+from routilux_sim import given, pytest_points, pytest_races
 from routilux_sim import pytest_determinism as determinism
 from routilux_sim.world import ready
 
@@ -34,7 +34,8 @@ MARKER = (
     "sim(schedules=1, strategy='random', seed=None, max_steps=1000000, hang_seconds=30): run the test in simulated "
     "threads and virtual time, under so many schedules; seed= fixes the seed instead of deriving it from --sim-seed; "
     "hang_seconds= is the real time without a step after which a schedule is broken off, None for none; "
-    "races='report' or 'fail' looks for data races, but not for those in allow_races="
+    "races='report' or 'fail' looks for data races, but not for those in allow_races=; instrument='auto', or a list of "
+    "modules, makes accesses to the memory that tasks share scheduling points, too"
 )
 SEED = pytest.StashKey[int]()
 SEED_BITS = 32
@@ -68,6 +69,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     determinism.add_options(parser, group)
     pytest_races.add_options(parser)
+    pytest_points.add_options(parser)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -79,6 +81,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker and settle the run's seed."""
     config.addinivalue_line("markers", MARKER)
+    pytest_points.check_options(config)
     given = config.getoption("--sim-seed")
     # Under pytest-xdist the controller has drawn the seed, and every worker takes it from there.
     handed = getattr(config, "workerinput", {}).get("routilux_sim_seed")
@@ -121,6 +124,7 @@ def _check_marker(item: pytest.Item, marker: pytest.Mark) -> None:
         "max_steps": lambda value: _is_whole(value) and value >= 1,
         "hang_seconds": lambda value: value is None or (_is_number(value) and value > 0),
         **pytest_races.ARGUMENTS,
+        **pytest_points.ARGUMENTS,
     }
     if marker.args:
         raise pytest.UsageError(f"{item.nodeid}: sim takes keyword arguments only, not {marker.args!r}")
@@ -212,6 +216,7 @@ class _SimulatedTest:
             "max_steps": marker.kwargs.get("max_steps", 1_000_000),
             "hang_seconds": marker.kwargs.get("hang_seconds", 30.0),
             **pytest_races.options_of(item.config, marker),
+            **pytest_points.options_of(item.config, marker),
         }
         profile = given.derandomizing_profile(item.obj) if self._is_given else None
         option = "" if profile is None else f" --hypothesis-profile={profile}"

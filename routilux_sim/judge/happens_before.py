@@ -11,6 +11,7 @@ lock orders them. ``threading.Barrier`` is made of a condition, ``threading.Time
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from routilux_sim.kernel.core import label_of
@@ -68,16 +69,20 @@ class Clocks:
     Args:
         kernel: Runs the execution.
         edges: The names of those that count.
+
+    Attributes:
+        at_release: Called when a task has released something, if anybody wants to know.
     """
 
     def __init__(self, kernel: Kernel, edges: frozenset[str] | None = None) -> None:
         self._kernel = kernel
+        self.at_release: Callable[[], None] | None = None
         self._edges = frozenset(EDGES) if edges is None else edges
         self._clocks: dict[int, Clock] = {}
         # With the objects, which are to keep their ids.
         self._released: dict[int, tuple[Any, Clock]] = {}
         self._sent: dict[tuple[int, int], tuple[Any, deque[Clock]]] = {}
-        self._deeds: dict[int, deque[tuple[int, str]]] = {}
+        self._deeds: dict[int, deque[tuple[int, str, Any]]] = {}
 
     def clock(self, task: Task) -> Clock:
         """What a task has seen, and its own count of releases."""
@@ -88,25 +93,26 @@ class Clocks:
 
     def deeds(self, number: int, since: int) -> list[str]:
         """What a task has released since its count was ``since``, in words; the latest few."""
-        return [text for count, text in self._deeds.get(number, ()) if count >= since]
+        return [f"{_DEEDS[edge]} {label_of(obj)}" for count, edge, obj in self._deeds.get(number, ()) if count >= since]
 
     def release(self, edge: str, obj: Any) -> None:
         """See `Edges`."""
         task = self._kernel.current
         if edge in self._edges and task is not None:
             clock = self.clock(task)
-            held = self._released.get(id(obj))
+            key = _address(obj)
+            held = self._released.get(key)
             if held is None:
-                self._released[id(obj)] = obj, dict(clock)
+                self._released[key] = obj, clock.copy()
             else:
                 join(held[1], clock)
-            self._advance(task, clock, f"{_DEEDS[edge]} {label_of(obj)}")
+            self._advance(task, clock, edge, obj)
 
     def acquire(self, edge: str, obj: Any) -> None:
         """See `Edges`."""
         task = self._kernel.current
         if edge in self._edges and task is not None:
-            held = self._released.get(id(obj))
+            held = self._released.get(_address(obj))
             if held is not None:
                 join(self.clock(task), held[1])
 
@@ -115,27 +121,38 @@ class Clocks:
         task = self._kernel.current
         if edge in self._edges and task is not None:
             clock = self.clock(task)
-            _, waiting = self._sent.setdefault((id(obj), id(item)), ((obj, item), deque()))
-            waiting.append(dict(clock))
-            self._advance(task, clock, f"{_DEEDS[edge]} {label_of(obj)}")
+            _, waiting = self._sent.setdefault((_address(obj), _address(item)), ((obj, item), deque()))
+            waiting.append(clock.copy())
+            self._advance(task, clock, edge, obj)
 
     def receive(self, edge: str, obj: Any, item: Any) -> None:
         """See `Edges`."""
         task = self._kernel.current
         if edge in self._edges and task is not None:
-            _, waiting = self._sent.get((id(obj), id(item)), (None, None))
+            key = _address(obj), _address(item)
+            _, waiting = self._sent.get(key, (None, None))
             if waiting:
                 join(self.clock(task), waiting.popleft())
                 if not waiting:
-                    del self._sent[id(obj), id(item)]
+                    del self._sent[key]
 
     def point(self, op: str, obj: Any) -> None:
         """Nothing: what accesses memory is for who looks for races."""
 
-    def _advance(self, task: Task, clock: Clock, deed: str) -> None:
-        clock[task.number] += 1
-        self._deeds.setdefault(task.number, deque(maxlen=DEEDS)).append((clock[task.number] - 1, deed))
+    def _advance(self, task: Task, clock: Clock, edge: str, obj: Any) -> None:
+        if self.at_release is not None:
+            self.at_release()
+        number = task.number
+        count = clock[number]
+        clock[number] = count + 1
+        deeds = self._deeds.get(number)
+        if deeds is None:
+            deeds = self._deeds[number] = deque(maxlen=DEEDS)
+        deeds.append((count, edge, obj))
 
+
+# What `id` tells too, but every call of that raises an audit event, which the simulator listens to.
+_address = object.__hash__
 
 DEEDS = 8
 """So many of a task's latest releases are remembered, to be named in a report."""

@@ -74,7 +74,6 @@ class Kernel:
         enabled: With ``keep_enabled``, the candidates of the choices, from the first to the last noted.
         steps: Scheduling points passed so far.
         failure: What ended the execution before its time, or None.
-        at_spawn: Called whenever a task has been made, if anybody wants to know.
         entering: Called with each task before control passes to it, if anybody wants to know.
         max_steps: The number of steps at which it stops, or asks ``at_limit``.
         at_limit: Asked with the kernel, when that number is exceeded, whether to go on all the same; it may raise it.
@@ -128,7 +127,6 @@ class Kernel:
         self._trace: Any = None
         self.usual_excepthook: Any = None
         self.usual_unraisablehook: Any = None
-        self.at_spawn: Callable[[], None] | None = None
         self.entering: Callable[[Task | None], None] | None = None
         self.at_limit: Callable[[Kernel], bool] | None = None
         self.at_end: list[Callable[[], None]] = []
@@ -151,9 +149,6 @@ class Kernel:
         """Make a task that can run from now on."""
         self._spawned = number = self._spawned + 1
         task = self._tasks[number] = Task(number, name, body, daemon)
-        task.parent = self.current
-        if self.at_spawn is not None:
-            self.at_spawn()
         if not self.ending:
             self.ready.append(task)
         if self.trace is not None:

@@ -33,7 +33,6 @@ class Task:
         woken: After a wait, whether somebody woke it; False when its deadline came.
         context: The context variables that it sees when it begins; None: none.
         thread: The ``threading.Thread`` that stands for it, once there is one.
-        parent: The task that made it; None if none did.
         site: Where in the program it was about to access shared memory, the last time it did.
         quiet: Above 0 while it is inside what is one operation: no access to memory is a scheduling point then.
         polled: Its last look that found nothing: when, after how many clock readings, and at what.
@@ -52,7 +51,6 @@ class Task:
         "number",
         "obj",
         "op",
-        "parent",
         "polled",
         "quiet",
         "site",
@@ -82,7 +80,6 @@ class Task:
         self.error: BaseException | None = None
         self.joiners: list[Task] = []
         self.thread: Any = None
-        self.parent: Task | None = None
         self.site: Any = None
         self.quiet = 0
         self.polled: tuple[int, int, Any] = (-1, 0, None)

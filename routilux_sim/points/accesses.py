@@ -122,7 +122,9 @@ def _global(code: bc.Bytecode, index: int, item: Any, stack: Stack) -> Access:  
 
 
 def _step(code: bc.Bytecode, index: int, item: Any, stack: Stack) -> Access:  # noqa: ARG001 - a handler's
-    return Access(index, STEP, READ, 1, "next", None)
+    iterator = stack[-1]
+    known = iterator is not None and iterator[0] == "iterator"
+    return Access(index, STEP, READ, 1, "next", iterator[1] if iterator is not None and known else None)
 
 
 def _binary(code: bc.Bytecode, index: int, item: Any, stack: Stack) -> Access | None:  # noqa: ARG001 - a handler's

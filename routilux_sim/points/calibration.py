@@ -20,11 +20,13 @@ class Counts(NamedTuple):
     Attributes:
         access: Of a local variable's container, in the site's method that `hook.access` calls.
         bound: The same, called by `hook.bound`.
+        stepped: Of one that a loop's iterator has too, called by `hook.step`.
         step: Of a loop's iterator, in `hook.step` itself.
     """
 
     access: int
     bound: int
+    stepped: int
     step: int
 
 
@@ -34,6 +36,8 @@ def _sample() -> None:
     items.append(2)
     for _ in items:
         pass
+    for _ in items:
+        pass
 
 
 class _Probe:
@@ -41,14 +45,13 @@ class _Probe:
         self.count = 0
 
     def missed(self, obj: Any) -> None:
-        # Two arguments' worth of frames lie between, as for any site.
         self.count = getrefcount(obj)
 
+    def stepped(self, iterator: Any) -> None:
+        """A loop's own iterator is taken for one that others have: nothing has been measured yet."""
 
-class _StepProbe:
-    def __init__(self) -> None:
-        self.count = 0
 
+class _StepProbe(_Probe):
     def __call__(self, iterator: Any, get: Any, site: Any) -> None:  # noqa: ARG002 - called like a hook
         self.count = getrefcount(iterator)
 
@@ -57,15 +60,15 @@ class _Sampling:
     """A selection of one access of each kind."""
 
     def __init__(self) -> None:
-        self.access = _Probe()
-        self.bound = _Probe()
-        self.step = _StepProbe()
+        self.access, self.bound, self.stepped, self.step = _Probe(), _Probe(), _Probe(), _StepProbe()
+        self._loops = 0
 
     def call(self, access: Access, place: Place) -> Call | None:  # noqa: ARG002 - a selection's
         if access.what == BOUND:
             return Call(hook.bound, (_not_known, self.bound))
         if access.what == STEP:
-            return Call(self.step.__call__, (_not_known, None))
+            self._loops += 1
+            return Call(hook.step if self._loops == 1 else self.step.__call__, (_not_known, self.stepped))
         return Call(hook.access, (_not_known, self.access)) if access.op == "write" else None
 
     def inner(self, code: CodeType) -> CodeType:
@@ -83,6 +86,6 @@ def counts() -> Counts:
     code = rewrite(_sample.__code__, sampling)
     assert code is not None  # noqa: S101 - the sample is simple
     FunctionType(code, {})()
-    found = Counts(sampling.access.count, sampling.bound.count, sampling.step.count)
+    found = Counts(*(probe.count for probe in (sampling.access, sampling.bound, sampling.stepped, sampling.step)))
     hook.measured(found.step)
     return found

@@ -31,7 +31,7 @@ _EFFECTS: dict[str, tuple[int, int]] = {
     "GET_AWAITABLE": (1, 1),
     "RETURN_GENERATOR": (0, 1),
 }
-_BOOLEANS = {"COMPARE_OP", "CONTAINS_OP", "IS_OP", "UNARY_NOT", "TO_BOOL", "CHECK_EXC_MATCH"}
+_BOOLEANS = {"COMPARE_OP", "CONTAINS_OP", "IS_OP", "UNARY_NOT", "TO_BOOL"}
 _KEEPING = {"NOP", "RESUME", "KW_NAMES", "MAKE_CELL", "COPY_FREE_VARS", "DELETE_FAST", "DELETE_DEREF", "DELETE_GLOBAL"}
 
 
@@ -43,9 +43,9 @@ def stacks(code: bc.Bytecode) -> list[Stack | None]:
     """The stack before each instruction of ``code``; None before those that are never reached, and labels.
 
     Origins are ``("const", value)``, ``("local", name)``, ``("cell", name)``, ``("global", name)``,
-    ``("attr", name, origin)``, ``("bool",)``, ``("fresh",)`` for what was just built, ``("call",)``, and for what a
-    call will use ``("method", index, name, origin)`` and ``("function", index, name)``, with the loading instruction's
-    index.
+    ``("attr", name, origin)``, ``("iterator", origin)``, ``("bool",)``, ``("fresh",)`` for what was just built,
+    ``("call",)``, and for what a call will use ``("method", index, name, origin)`` and ``("function", index, name)``,
+    with the loading instruction's index.
 
     Raises:
         UnclearError: Paths of different depths meet.
@@ -104,20 +104,24 @@ class _Analysis:
         if name in _LOADS:
             loaded: Stack = _LOADS[name](index, item, stack)
             return loaded
-        popped, pushed = _EFFECTS.get(name) or _effect(item, jump)
+        popped, pushed = (0, 1) if name == "FOR_ITER" and not jump else _EFFECTS.get(name) or _effect(item, jump)
         if popped > len(stack):
             raise UnclearError(f"{name} finds too little on the stack")
         left = stack[: len(stack) - popped]
-        value: Origin = None
-        if name in _BOOLEANS:
-            value = ("bool",)
-        elif name.startswith("BUILD_"):
-            value = ("fresh",)
-        elif name.startswith("CALL"):
-            value = ("call",)
         if name == "CHECK_EXC_MATCH":
-            return (*left, None, value)
-        return left + (value,) * pushed
+            return (*left, None, ("bool",))
+        return left + (_result(name, stack),) * pushed
+
+
+def _result(name: str, stack: Stack) -> Origin:
+    """What an instruction leaves on the stack."""
+    if name == "GET_ITER":
+        return ("iterator", stack[-1])
+    if name in _BOOLEANS:
+        return ("bool",)
+    if name.startswith("BUILD_"):
+        return ("fresh",)
+    return ("call",) if name.startswith("CALL") else None
 
 
 def _effect(item: Any, jump: bool) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+from routilux_sim.judge.happens_before import Clocks
 from routilux_sim.kernel.core import Kernel
 from routilux_sim.points import hook
 from routilux_sim.points.code_under_test import CodeUnderTest
@@ -104,8 +105,11 @@ class Instrumentation:
 
     def begin(self, kernel: Kernel, start: Iterable[str] | None) -> dict[str, Any]:
         """Begin an execution, in which certain groups are shared from the start; None: all that are known to be."""
-        shared = self.sharing.begin(kernel, start)
-        kernel.at_spawn = now.start_over
+        clocks = kernel.edges
+        if not isinstance(clocks, Clocks):
+            clocks = kernel.edges = Clocks(kernel)
+        shared = self.sharing.begin(kernel, clocks, start)
+        clocks.at_release = now.start_over
         hook.begin(kernel)
         if self._has_strategies:
             pick, draw = kernel.chooses_by

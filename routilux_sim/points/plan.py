@@ -126,14 +126,14 @@ class Plan:
 
     def _container(self, access: Access, place: Place) -> Call:
         group = self._group(access.origin, place.code)
-        is_local = access.origin is not None and access.origin[0] == "local"
         function, own = (hook.bound, self._own.bound) if access.what == BOUND else (hook.access, self._own.access)
-        site = ContainerSite(access.op, *place, group, access.name, own if is_local else 0)
+        site = ContainerSite(access.op, *place, group, access.name, own if _is_local(access.origin) else 0)
         return Call(function, (_get(group, access.op), site))
 
     def _step(self, access: Access, place: Place) -> Call:
-        group = group_of(f"{plain_name(place.code)}:for", "", numbered=True)
-        return Call(hook.step, (_get(group, access.op), ContainerSite(access.op, *place, group, access.name, 0)))
+        group = self._group(access.origin, place.code)
+        own = self._own.stepped if _is_local(access.origin) else 0
+        return Call(hook.step, (_get(group, access.op), ContainerSite(access.op, *place, group, access.name, own)))
 
     def _named(self, access: Access, place: Place) -> Call:
         return Call(hook.named, (NamedSite(access.op, *place, self._find),))
@@ -194,6 +194,10 @@ class Plan:
         ):
             return around.rpartition("<locals>.")[2]
         return str(origin[1])
+
+
+def _is_local(origin: Origin) -> bool:
+    return origin is not None and origin[0] == "local"
 
 
 def _get(caches: Any, op: str) -> Any:

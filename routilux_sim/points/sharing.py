@@ -2,9 +2,13 @@
 
 A location is an attribute of an object, a whole container, a closure cell or a global variable. Locations that the code
 calls by the same name (an attribute of one class, a container in one variable) form a group, and a group is shared as
-soon as one of its locations has been accessed by two tasks, at least once by a write that the start of a task does not
-order before or after the other access. Accesses to a shared group are scheduling points. Others must cost next to
-nothing: each group keeps, by object, the task that accessed it last, and whoever finds itself there is done.
+soon as one of its locations has been accessed by two tasks, at least once by a write, and no synchronization ordered
+the two. Accesses to a shared group are scheduling points. To others it does not matter where between two
+synchronization operations they come: whatever they find, they find in an order of those that is explored anyway; if
+they could find something else, there would be an order of those in which nothing orders them, and it would be seen.
+
+Accesses that are no scheduling points must cost next to nothing: each group keeps, by object, the task that has
+accessed it since its last release, and whoever finds itself there is done.
 
 No address is ever mistaken for that of an object that is gone: an object that has been accessed is known by a weak
 reference, or kept alive by a plain one until a check finds that nobody else does.
@@ -18,6 +22,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from routilux_sim.judge.happens_before import Clock, Clocks
     from routilux_sim.kernel.core import Kernel
     from routilux_sim.kernel.task import Task
 
@@ -38,7 +43,7 @@ class Location:
 
     Args:
         group: The first to access it.
-        task: Likewise.
+        task: Likewise, by its number.
 
     Attributes:
         label: Its name for people and labels; empty until somebody has to know it.
@@ -48,56 +53,41 @@ class Location:
 
     __slots__ = ("_others", "_read", "_task", "_written", "groups", "is_shared", "label")
 
-    def __init__(self, group: Group, task: Task) -> None:
+    def __init__(self, group: Group, task: int) -> None:
         self.label = ""
         self.groups: tuple[Group, ...] = (group,)
         self.is_shared = False
-        # How many tasks had been spawned when it was last read and written: by the first task, and by others.
+        # When it was last read and written, by the first task and by others: as many releases of theirs had come.
         self._task = task
-        self._read = -1
-        self._written = -1
-        self._others: dict[Task, list[int]] | None = None
+        self._read = 0
+        self._written = 0
+        self._others: dict[int, list[int]] | None = None
 
-    def note(self, task: Task, is_write: bool, spawned: int) -> bool:
-        """Note an access, made when so many tasks had been spawned; return whether it conflicts with another task's."""
-        if task is self._task:
+    def note(self, task: int, is_write: bool, clock: Clock) -> bool:
+        """Note an access; return whether it conflicts with another task's, and nothing orders the two."""
+        if task == self._task:
             if is_write:
-                self._written = spawned
+                self._written = clock[task]
             else:
-                self._read = spawned
+                self._read = clock[task]
             if self._others is None:
                 return False
         else:
             if self._others is None:
                 self._others = {}
-            self._others.setdefault(task, [-1, -1])[is_write] = spawned
-            if _conflicts(self._task, self._read, self._written, task, is_write):
+            self._others.setdefault(task, [0, 0])[is_write] = clock[task]
+            seen = clock.get(self._task, 0)
+            if self._written > seen or (is_write and self._read > seen):
                 return True
-        return any(
-            _conflicts(other, read, written, task, is_write)
-            for other, (read, written) in self._others.items()
-            if other is not task
-        )
+        for other, (read, written) in self._others.items():
+            if other != task:
+                seen = clock.get(other, 0)
+                if written > seen or (is_write and read > seen):
+                    return True
+        return False
 
     def __repr__(self) -> str:
         return f"<location {self.label or '(not named)'}>"
-
-
-def _conflicts(other: Task, read: int, written: int, task: Task, is_write: bool) -> bool:
-    """Whether what another task has done, and when, conflicts with what ``task`` does now."""
-    if written >= 0 and not _ordered(other, written, task):
-        return True
-    return is_write and read >= 0 and not _ordered(other, read, task)
-
-
-def _ordered(earlier: Task, at: int, task: Task) -> bool:
-    """Whether what ``earlier`` did when ``at`` tasks had been spawned came before everything that ``task`` does."""
-    child: Task | None = task
-    while child is not None:
-        if child.parent is earlier:
-            return at < child.number
-        child = child.parent
-    return False
 
 
 class Group:
@@ -110,7 +100,7 @@ class Group:
         caches: Those of another group that are to be shared with it.
 
     Attributes:
-        reads: By the id of an object, the task whose reads need not be noted again; likewise ``writes``.
+        reads: By the address of an object, the task whose reads need not be noted again; likewise ``writes``.
         is_shared: Whether accesses are scheduling points.
     """
 
@@ -155,6 +145,11 @@ class _Held:
         self.obj = obj
 
 
+def _no_clock(task: Task) -> Clock:
+    """In the place of an execution's clocks when there is none."""
+    raise AssertionError(f"{task!r} runs in no execution")
+
+
 class _Now:
     """The memory of the execution that is under way: there is one at a time, and the hooks must reach it fast.
 
@@ -164,6 +159,7 @@ class _Now:
 
     def __init__(self) -> None:
         self.kernel: Kernel | None = None
+        self._clock: Callable[[Task], Clock] = _no_clock
         self._shared: set[str] = set()
         self._held: dict[int, Any] = {}
         self._young: list[_Held] = []
@@ -171,7 +167,7 @@ class _Now:
         self._limit = 64
         self._touched: set[Group] = set()
         self._counts: dict[str, int] = {}
-        self._at_end: list[Callable[[], None]] = []
+        self._at_end: list[Callable[[], object]] = []
         self._on_death = self._died
 
     def is_shared(self, key: str) -> bool:
@@ -183,16 +179,19 @@ class _Now:
         """The names of the groups that are shared by now."""
         return frozenset(self._shared)
 
-    def begin(self, kernel: Kernel, shared: Iterable[str]) -> None:
-        """Begin an execution in which certain groups are shared from the start."""
-        self._shared = set(shared)
-        for group in _groups.values():
-            group.is_shared = group.key in self._shared
+    def begin(self, kernel: Kernel, clocks: Clocks, shared: Iterable[str]) -> None:
+        """Begin an execution, with what orders the doings of its tasks, in which certain groups are shared already."""
+        self._clock = clocks.clock
+        before, self._shared = self._shared, set(shared)
+        for key in before ^ self._shared:
+            if key in _groups:
+                _groups[key].is_shared = key in self._shared
         self.kernel = kernel
 
     def end(self) -> None:
         """Forget the execution."""
         self.kernel = None
+        self._clock = _no_clock
         self.start_over()
         self._counts.clear()
         held, self._held, self._young, self._old = self._held, {}, [], []
@@ -202,54 +201,53 @@ class _Now:
         self._at_end.clear()
         held.clear()
 
-    def at_end(self, call: Callable[[], None]) -> None:
+    def at_end(self, call: Callable[[], object]) -> None:
         """Have something called when the execution is forgotten."""
         self._at_end.append(call)
 
     def start_over(self) -> None:
-        """Have all accesses noted again: another task begins, and what came before is ordered before it."""
+        """Have all accesses noted again: a task has released something, and what it does now comes after that."""
         for group in self._touched:
             group.forget()
         self._touched.clear()
 
-    def touch(self, site: Any, op: str, group: Group, obj: Any, name: Any) -> None:
+    def touch(self, task: Task, site: Any, op: str, group: Group, obj: Any, name: Any) -> None:
         """A task is about to access a location: if it is shared, that is a scheduling point.
 
         Args:
+            task: The one that runs.
             site: Where in the program.
             op: ``read`` or ``write``.
             group: What the program calls the location.
             obj: The object that it is in.
             name: Which location in it.
         """
-        kernel = self.kernel
-        assert kernel is not None  # noqa: S101 - the sites ask before
-        task = kernel.current
-        assert task is not None  # noqa: S101 - likewise
         key = address(obj)
         held = self._held.get(key)
         if held is None:
             held = self._hold(obj, key)
         location = held.locations.get(name)
         if location is None:
-            location = held.locations[name] = Location(group, task)
+            location = held.locations[name] = Location(group, task.number)
         elif group not in location.groups:
             location.groups += (group,)
             if location.is_shared:
                 self._share(group)
         is_write = op == "write"
-        if not location.is_shared and location.note(task, is_write, kernel.spawned):
+        if not location.is_shared and location.note(task.number, is_write, self._clock(task)):
             location.is_shared = True
             for other in location.groups:
                 self._share(other)
-        if group.is_shared:
-            if not location.label:
-                self._name(location, obj)
-            task.site = site
-            kernel.point(op, location)
-        else:
+        if not group.is_shared:
             (group.writes if is_write else group.reads)[key] = task
             self._touched.add(group)
+            return
+        if not location.label:
+            self._name(location, obj)
+        task.site = site
+        kernel = self.kernel
+        assert kernel is not None  # noqa: S101 - the sites ask before
+        kernel.point(op, location)
 
     def _share(self, group: Group) -> None:
         if not group.is_shared:
@@ -317,10 +315,10 @@ class Sharing:
         self.keys: frozenset[str] = frozenset()
         self._start: frozenset[str] = frozenset()
 
-    def begin(self, kernel: Kernel, start: Iterable[str] | None) -> list[str]:
+    def begin(self, kernel: Kernel, clocks: Clocks, start: Iterable[str] | None) -> list[str]:
         """Begin an execution; return what is shared from the start."""
         self._start = shared = self.keys if start is None else frozenset(start)
-        now.begin(kernel, shared)
+        now.begin(kernel, clocks, shared)
         return sorted(shared)
 
     def end(self) -> frozenset[str]:

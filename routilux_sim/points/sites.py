@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import gc
+import sys
 import types
 from _thread import get_ident
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from routilux_sim.world.ready import local
 if TYPE_CHECKING:
     from types import CodeType
 
+    from routilux_sim.kernel.task import Task
+
 __all__ = [
     "AttributeName",
     "AttributeSite",
@@ -31,16 +34,13 @@ __all__ = [
 ]
 
 
-def _is_simulated() -> bool:
-    """Whether the caller is a task that goes on being one, in the midst of no operation of the simulator's."""
+def _caller() -> Task | None:
+    """The task that calls, if it goes on being one, and is in the midst of no operation of the simulator's."""
     kernel = now.kernel
-    return (
-        kernel is not None
-        and kernel.current is not None
-        and not kernel.ending
-        and not kernel.current.quiet
-        and kernel.thread_id == get_ident()
-    )
+    if kernel is None or kernel.ending or kernel.thread_id != get_ident():
+        return None
+    task = kernel.current
+    return None if task is None or task.quiet else task
 
 
 class Site:
@@ -74,8 +74,9 @@ class VariableSite(Site):
 
     def missed(self, obj: Any) -> None:
         """Note an access."""
-        if _is_simulated():
-            now.touch(self, self.op, self.group, obj, None)
+        task = _caller()
+        if task is not None:
+            now.touch(task, self, self.op, self.group, obj, None)
 
 
 class GlobalName:
@@ -113,28 +114,31 @@ class AttributeName:
         self.writes: dict[int, Any] = {}
         self._kinds: dict[type, tuple[Group | None, type | None]] = {}
 
-    def touch(self, site: Site, op: str, obj: Any) -> None:
+    def touch(self, task: Task, site: Site, op: str, obj: Any) -> None:
         """Note an access to the attribute of an object."""
-        if type(obj) is types.ModuleType:
-            variable = global_name(vars(obj), self.name)
-            now.touch(site, op, variable.group, variable, None)
-        elif isinstance(obj, type):
-            now.touch(site, op, self._of(obj), obj, self.name)
-        else:
-            kind = type(obj)
-            group, base = self._kinds.get(kind) or self._look_at(kind)
-            if base is not None and op == READ and not _has_own(obj, self.name):
-                # What is read is the class's.
-                now.touch(site, op, self._of(base), base, self.name)
-            elif group is not None:
-                now.touch(site, op, group, obj, self.name)
+        kind = type(obj)
+        found = self._kinds.get(kind)
+        if found is None:
+            if kind is types.ModuleType:
+                variable = global_name(vars(obj), self.name)
+                now.touch(task, site, op, variable.group, variable, None)
+                return
+            if issubclass(kind, type):
+                now.touch(task, site, op, self._of(obj), obj, self.name)
+                return
+            found = self._look_at(kind)
+        group, base = found
+        if base is not None and op == READ and not _has_own(obj, self.name):
+            # What is read is the class's.
+            now.touch(task, site, op, self._of(base), base, self.name)
+        elif group is not None:
+            now.touch(task, site, op, group, obj, self.name)
 
     def _look_at(self, kind: type) -> tuple[Group | None, type | None]:
         """The group of an attribute of objects of a class, if it is memory, and the class that has a value for all."""
-        if not self._kinds:
-            # Classes may be made by the program: they are not to outlive the execution.
-            now.at_end(self._kinds.clear)
         found = self._kinds[kind] = self._group(kind)
+        if not _is_lasting(kind):
+            now.at_end(lambda: self._kinds.pop(kind, None))
         return found
 
     def _group(self, kind: type) -> tuple[Group | None, type | None]:
@@ -155,6 +159,12 @@ class AttributeName:
         name = str(kind.__qualname__)
         label = f"{name.rpartition('<locals>.')[2]}.{self.name}"
         return group_of(f"{name}.{self.name}", label, caches=(self.reads, self.writes))
+
+
+def _is_lasting(kind: type) -> bool:
+    """Whether a class is its module's: others, which a program makes as it runs, are not to outlive the execution."""
+    module = sys.modules.get(_module_of(kind))
+    return module is not None and vars(module).get(kind.__qualname__) is kind
 
 
 def _is_apart(base: type) -> bool:
@@ -202,8 +212,9 @@ class AttributeSite(Site):
 
     def missed(self, obj: Any) -> None:
         """Note an access to the attribute of ``obj``."""
-        if _is_simulated():
-            self._attribute.touch(self, self.op, obj)
+        task = _caller()
+        if task is not None:
+            self._attribute.touch(task, self, self.op, obj)
 
 
 class NamedSite(Site):
@@ -222,8 +233,9 @@ class NamedSite(Site):
     def named(self, obj: Any, name: str) -> None:
         """Note an access."""
         attribute = self._find(name)
-        if attribute is not None and _is_simulated():
-            attribute.touch(self, self.op, obj)
+        task = _caller()
+        if attribute is not None and task is not None:
+            attribute.touch(task, self, self.op, obj)
 
 
 class ContainerSite(Site):
@@ -249,10 +261,11 @@ class ContainerSite(Site):
             return
         kind = type(obj)
         if is_container(kind):
-            if _is_simulated() and not self._is_programs_own(kind):
+            task = _caller()
+            if task is not None and not self._is_programs_own(kind):
                 # A step of an iterator changes that, and only reads the container.
                 op = READ if self._name == "next" else self.op
-                now.touch(self, op, self._group, obj, None)
+                now.touch(task, self, op, self._group, obj, None)
         elif kind in VIEWS:
             for shown in gc.get_referents(obj):
                 self.missed(shown)
@@ -263,8 +276,9 @@ class ContainerSite(Site):
 
     def stepped(self, iterator: Any) -> None:
         """Note that something is taken from an iterator, which is a location itself."""
-        if _is_simulated():
-            now.touch(self, WRITE, self._group, iterator, None)
+        task = _caller()
+        if task is not None:
+            now.touch(task, self, WRITE, self._group, iterator, None)
 
     def _is_programs_own(self, kind: type) -> bool:
         """Whether a method is written in the code under test: then what it does is noted in there."""
