@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.real_time
+@pytest.mark.long
 def test_a_job_survives_two_hundred_kills():
     """Children that run a job, or recover it, are killed at 200 moments spread over the run; `crashing` checks each."""
     command = [sys.executable, "-m", "tests.store.crashing", "200", "7"]

@@ -198,7 +198,7 @@ values = st.one_of(
     st.text(max_size=20).filter(lambda text: text.isascii()),
 )
 cells = st.sampled_from([(table, column) for table, columns in TABLES.items() for column in columns.split()])
-quick = settings(max_examples=1500, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @quick
