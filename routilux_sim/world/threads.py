@@ -93,6 +93,8 @@ def initialize(self: threading.Thread, *args: Any, **kwargs: Any) -> None:
     kernel = here()
     if kernel is not None:
         self._sim_hash = kernel.ordinal("Thread")  # type: ignore[attr-defined]
+        # Names are counted.
+        kernel.touch("name", TASKS)
     _init(self, *args, **kwargs)
 
 

@@ -16,9 +16,10 @@ from small_programs import Cell, EverySchedule, outcomes, programs
 from routilux_sim import explore
 from routilux_sim.execution import Campaign
 from routilux_sim.kernel.core import here
+from routilux_sim.strategy import reversals
 from routilux_sim.strategy.dpor import DporStrategy
 
-MOST = 1_000
+MOST = 500
 """Programs with more schedules are left out of the comparison."""
 
 
@@ -50,7 +51,7 @@ def test_the_outcomes_are_those_of_all_schedules():
 @pytest.mark.long
 def test_the_outcomes_are_those_of_all_schedules_of_thousands_of_programs():
     """The same for two thousand programs."""
-    compared, tried, reduced = held_against_brute_force(30, 2_500)
+    compared, tried, reduced = held_against_brute_force(60, 2_900)
     assert compared >= 2_000
     assert reduced * 10 < tried
 
@@ -412,3 +413,14 @@ def test_three_locks_in_a_ring_deadlock():
     assert report.verdict == "failed"
     assert report.failure.kind == "deadlock"
     assert report.schedules <= 18
+
+
+def test_reversals_far_apart_are_found_as_well(monkeypatch):
+    """Where working out the way to a reversal would take too long, its task runs first, or all do that can."""
+    monkeypatch.setattr(reversals, "FARTHEST", 3)
+    for seed, program, plan in programs(0, 40):
+        every = outcomes(program, EverySchedule(), 60)
+        if every is not None:
+            found = outcomes(program, DporStrategy(), 300)
+            assert found is not None
+            assert found[0] == every[0], (seed, plan)
