@@ -11,7 +11,7 @@ from math import factorial
 from random import Random
 
 import pytest
-from small_programs import Cell, EverySchedule, outcomes, programs
+from small_programs import Cell, EverySchedule, Plain, outcomes, programs, small_program
 
 from routilux_sim import explore
 from routilux_sim.execution import Campaign
@@ -424,3 +424,28 @@ def test_reversals_far_apart_are_found_as_well(monkeypatch):
             found = outcomes(program, DporStrategy(), 300)
             assert found is not None
             assert found[0] == every[0], (seed, plan)
+
+
+def held_on_plain_attributes(start, count, most):
+    """The same comparison, with attributes for variables in the reduction: memory points where they are shared."""
+    compared = 0
+    for seed, program, plan in programs(start, count):
+        every = outcomes(program, EverySchedule(), most)
+        if every is not None:
+            plain, _ = small_program(seed, Plain)
+            found = outcomes(plain, DporStrategy(), 6 * most, instrument=["small_programs"])
+            assert found is not None, (seed, plan)
+            assert found[0] == every[0], (seed, plan)
+            compared += 1
+    return compared
+
+
+def test_what_orders_of_synchronization_leave_out_is_found_on_plain_attributes():
+    """Accesses are scheduling points only where nothing orders them; nothing is missing because of that."""
+    assert held_on_plain_attributes(0, 40, 60) >= 10
+
+
+@pytest.mark.long
+def test_what_orders_of_synchronization_leave_out_is_found_on_plain_attributes_of_many_programs():
+    """The same for hundreds of programs."""
+    assert held_on_plain_attributes(40, 1_000, 300) >= 600
