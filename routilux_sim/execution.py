@@ -257,6 +257,7 @@ class Campaign:
         races = None
         if self._races is not None:
             races = kernel.edges = Races(kernel, self._races)
+            kernel.at_point = races.point
         fairness = self._fairness
         fairness.guard(kernel)
         if attend is not None:

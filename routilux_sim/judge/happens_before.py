@@ -129,9 +129,6 @@ class Clocks:
                 if not waiting:
                     del self._sent[id(obj), id(item)]
 
-    def point(self, op: str, obj: Any) -> None:
-        """Nothing: what accesses memory is for who looks for races."""
-
     def _advance(self, task: Task, clock: Clock, deed: str) -> None:
         clock[task.number] += 1
         self._deeds.setdefault(task.number, deque(maxlen=DEEDS)).append((clock[task.number] - 1, deed))
