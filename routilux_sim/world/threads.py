@@ -278,7 +278,7 @@ def enumerate_threads() -> list[threading.Thread]:
     kernel = here()
     if kernel is None:
         return _enumerate()
-    kernel.touch("enumerate", TASKS)
+    kernel.point("enumerate", TASKS)
     tasks = [task for task in kernel.tasks if task.thread is not None or not _is_foreign(task)]
     for task in tasks:
         if task.thread is None:
