@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from routilux_sim.exploration import Failure as Failure
     from routilux_sim.exploration import Report as Report
     from routilux_sim.exploration import explore as explore
+    from routilux_sim.judge.races import Race as Race
+    from routilux_sim.kernel.errors import DataRaceError as DataRaceError
     from routilux_sim.kernel.errors import DeadlockError as DeadlockError
     from routilux_sim.kernel.errors import DivergenceError as DivergenceError
     from routilux_sim.kernel.errors import EscapeError as EscapeError
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from routilux_sim.strategy import Strategy as Strategy
 
 _HOMES = {
+    "DataRaceError": "routilux_sim.kernel.errors",
     "DeadlockError": "routilux_sim.kernel.errors",
     "DivergenceError": "routilux_sim.kernel.errors",
     "EscapeError": "routilux_sim.kernel.errors",
@@ -41,6 +44,7 @@ _HOMES = {
     "LimitReachedError": "routilux_sim.kernel.errors",
     "LivelockError": "routilux_sim.kernel.errors",
     "NondeterminismError": "routilux_sim.kernel.errors",
+    "Race": "routilux_sim.judge.races",
     "ReplayFileError": "routilux_sim.replay_files",
     "Report": "routilux_sim.exploration",
     "Schedule": "routilux_sim.schedule",

@@ -259,9 +259,7 @@ class Campaign:
         if trace or needs_trace(strategy):
             kernel.trace = Trace()
         kept = kernel.trace
-        races = None
-        if self._races is not None:
-            races = kernel.edges = Races(kernel, self._races)
+        races = None if self._races is None else Races(kernel, self._races)
         fairness = self._fairness
         fairness.guard(kernel)
         if attend is not None:

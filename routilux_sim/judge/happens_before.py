@@ -136,9 +136,6 @@ class Clocks:
                 if not waiting:
                     del self._sent[key]
 
-    def point(self, op: str, obj: Any) -> None:
-        """Nothing: what accesses memory is for who looks for races."""
-
     def _advance(self, task: Task, clock: Clock, edge: str, obj: Any) -> None:
         if self.at_release is not None:
             self.at_release()

@@ -168,7 +168,7 @@ class Races(Clocks):
     """Looks for races in an execution.
 
     Args:
-        kernel: Runs the execution.
+        kernel: Runs the execution; from now on it tells of what orders and what is accessed.
         policy: What is to be done about them.
         edges: The names of the edges that count; None: all.
 
@@ -178,6 +178,8 @@ class Races(Clocks):
 
     def __init__(self, kernel: Kernel, policy: RacePolicy, edges: frozenset[str] | None = None) -> None:
         super().__init__(kernel, edges)
+        kernel.edges = self
+        kernel.at_point = self.point
         self._policy = policy
         self._memory: dict[int, _Memory] = {}
         self._held: dict[int, list[Any]] = {}

@@ -81,6 +81,7 @@ class Kernel:
         kept: What the simulated world keeps for this execution, by the id of what it belongs to, which it keeps alive.
         trace: What tasks do, if anybody wants to know.
         edges: Told what orders one task's doings before another's, if anybody wants to know.
+        at_point: Called with operation and object when a task goes on with it, if anybody wants to know.
     """
 
     def __init__(
@@ -133,6 +134,7 @@ class Kernel:
         self.kept: dict[int, Any] = {}
         self.trace: Trace | None = None
         self.edges: Edges | None = None
+        self.at_point: Callable[[str, Any], None] | None = None
 
     # Tasks
 
@@ -325,8 +327,8 @@ class Kernel:
         if not ready:
             if self.trace is not None:
                 self.trace.add(me.number, op, obj, len(self.tape))
-            if self.edges is not None:
-                self.edges.point(op, obj)
+            if self.at_point is not None:
+                self.at_point(op, obj)
             return
         me.op = op
         me.obj = obj
@@ -348,8 +350,8 @@ class Kernel:
             self._switch(me, following)
         if self.trace is not None:
             self.trace.add(me.number, op, obj, len(self.tape))
-        if self.edges is not None:
-            self.edges.point(op, obj)
+        if self.at_point is not None:
+            self.at_point(op, obj)
 
     def give_way(self, op: str) -> None:
         """Let others run first: the current task goes to the end of the line."""
@@ -668,7 +670,7 @@ class Kernel:
     def end(self) -> None:
         """Unwind every task that is left, from the driver: their ``finally`` blocks run, in the order of the tasks."""
         self.ending = True
-        self.trace = self.edges = None
+        self.trace = self.edges = self.at_point = None
         self.ready.clear()
         self.max_steps = self.steps + 1_000_000
         for task in self.tasks:

@@ -25,6 +25,3 @@ class Edges(Protocol):
 
     def receive(self, edge: str, obj: Any, item: Any) -> None:
         """The current task has taken ``item`` out of ``obj``."""
-
-    def point(self, op: str, obj: Any) -> None:
-        """The current task goes on with the operation of a scheduling point; "read" and "write" access memory."""

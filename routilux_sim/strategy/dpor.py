@@ -271,6 +271,8 @@ class DporStrategy:
 
 def _from(path: tuple[int, ...], task: int) -> tuple[int, ...]:
     """A path with the first step of ``task`` put at its beginning."""
+    if task not in path:
+        return ()
     first = path.index(task)
     return (task, *path[:first], *path[first + 1 :])
 

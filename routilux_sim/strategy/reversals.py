@@ -38,6 +38,11 @@ ENGINE = "engine"
 """Stands for the object of operations that have none, and may yet be about something."""
 
 
+FARTHEST = 1_000
+"""So many steps apart, how to get to the reversal is not worked out, which takes as many: its task is to run first, or
+any that can (as Flanagan and Godefroid have it)."""
+
+
 def _object_of(op: str, obj: Any) -> Any:
     """What an event is about, None for nothing that others could tell."""
     if obj is not None:
@@ -145,18 +150,20 @@ class _Step:
 
     Attributes:
         count: Which of its task's steps it is, from 1.
+        place: Which of all steps it is.
         decision: How many decisions had been made when it began.
         chosen: Whether the latest of them was made just before it.
         before: How many steps of each task are before it, without those on the same objects.
         clock: How many steps of each task are before it, itself included.
     """
 
-    __slots__ = ("before", "chosen", "clock", "count", "decision", "due", "events", "task", "wakes")
+    __slots__ = ("before", "chosen", "clock", "count", "decision", "due", "events", "place", "task", "wakes")
 
     def __init__(self, task: int, decision: int, chosen: bool) -> None:
         self.task = task
         self.decision = decision
         self.chosen = chosen
+        self.place = 0
         self.count = 0
         self.events: list[tuple[str, Any]] = []
         # Tasks let go on, or made.
@@ -204,6 +211,7 @@ class Steps:
                 step = _Step(task, decision, chosen=step is None or decision != step.decision)
                 step.due = task in due
                 due.discard(task)
+                step.place = len(self._steps)
                 self._steps.append(step)
                 step.note(op, obj)
             elif task == NOBODY:
@@ -309,7 +317,9 @@ class Steps:
 
     def _reversal(self, first: _Step, then: _Step, place: int) -> Reversal:
         """How to have ``then`` before ``first``: by what is not after ``first``."""
-        later = self._steps[self._steps.index(first) + 1 : place]
+        if place - first.place > FARTHEST:
+            return Reversal(first.decision - 1, (then.task,), ())
+        later = self._steps[first.place + 1 : place]
         path = [step for step in later if step.clock.get(first.task, 0) < first.count]
         path.append(then)
         initials: list[int] = []

@@ -93,6 +93,8 @@ def initialize(self: threading.Thread, *args: Any, **kwargs: Any) -> None:
     kernel = here()
     if kernel is not None:
         self._sim_hash = kernel.ordinal("Thread")  # type: ignore[attr-defined]
+        # Names are counted.
+        kernel.touch("name", TASKS)
     _init(self, *args, **kwargs)
 
 
@@ -276,7 +278,7 @@ def enumerate_threads() -> list[threading.Thread]:
     kernel = here()
     if kernel is None:
         return _enumerate()
-    kernel.touch("enumerate", TASKS)
+    kernel.point("enumerate", TASKS)
     tasks = [task for task in kernel.tasks if task.thread is not None or not _is_foreign(task)]
     for task in tasks:
         if task.thread is None:

@@ -33,6 +33,19 @@ class Cell:
         self.value = value
 
 
+class Plain:
+    """A variable that is an attribute, and nothing more."""
+
+    def __init__(self, label: str, value: Any = 0) -> None:
+        self.value = value
+
+    def read(self) -> Any:
+        return self.value
+
+    def write(self, value: Any) -> None:
+        self.value = value
+
+
 class EverySchedule:
     """Makes every choice in turn: the tape as an odometer."""
 
@@ -79,10 +92,12 @@ def outcome_of(execution: Execution) -> object:
     return kind, type(error).__name__, str(error) if kind == "exception" else ""
 
 
-def outcomes(program: Callable[[], Any], strategy: Any, most: int) -> tuple[set[object], int] | None:
+def outcomes(
+    program: Callable[[], Any], strategy: Any, most: int, instrument: Sequence[str] | None = None
+) -> tuple[set[object], int] | None:
     """What can come of a program under all schedules that a strategy tries, and how many; None if there are more."""
     found: set[object] = set()
-    campaign = Campaign(program, Limits(10_000))
+    campaign = Campaign(program, Limits(10_000), instrument=instrument)
     count = 0
     with campaign.running():
         while strategy.begin(0):
@@ -93,14 +108,16 @@ def outcomes(program: Callable[[], Any], strategy: Any, most: int) -> tuple[set[
             if hasattr(strategy, "end"):
                 strategy.end(execution.outcome)
             found.add(outcome_of(execution))
+            if execution.outcome.grown:
+                strategy.restart()
     return found, count
 
 
 class World:
     """What the tasks of a generated program share."""
 
-    def __init__(self) -> None:
-        self.cells = [Cell("a"), Cell("b")]
+    def __init__(self, kind: type[Any]) -> None:
+        self.cells = [kind("a"), kind("b")]
         self.locks: list[Any] = [threading.Lock(), threading.RLock()]
         self.condition = threading.Condition(self.locks[0])
         self.event = threading.Event()
@@ -294,8 +311,8 @@ def _random_step(random: Random) -> tuple[Any, ...]:
     )
 
 
-def small_program(seed: int) -> tuple[Callable[[], Any], list[list[tuple[Any, ...]]]]:
-    """A program of up to three tasks, and what each does; the first is the main one."""
+def small_program(seed: int, kind: type[Any] = Cell) -> tuple[Callable[[], Any], list[list[tuple[Any, ...]]]]:
+    """A program of up to three tasks, and what each does; the first is the main one. Its variables are of a kind."""
     random = Random(seed)
     count = random.choice([2, 2, 3])
     longest = 4 if count == 2 else 2
@@ -305,7 +322,7 @@ def small_program(seed: int) -> tuple[Callable[[], Any], list[list[tuple[Any, ..
         plan = [[_random_step(random) for _ in range(random.randrange(1, 3))] for _ in range(3)]
 
     def program() -> Any:
-        world = World()
+        world = World(kind)
         logs: list[list[Any]] = [[] for _ in plan]
         threads = [
             threading.Thread(target=run, args=(world, log, operations), name=f"worker-{number}")

@@ -11,14 +11,15 @@ from math import factorial
 from random import Random
 
 import pytest
-from small_programs import Cell, EverySchedule, outcomes, programs
+from small_programs import Cell, EverySchedule, Plain, outcomes, programs, small_program
 
 from routilux_sim import explore
 from routilux_sim.execution import Campaign
 from routilux_sim.kernel.core import here
+from routilux_sim.strategy import reversals
 from routilux_sim.strategy.dpor import DporStrategy
 
-MOST = 1_000
+MOST = 500
 """Programs with more schedules are left out of the comparison."""
 
 
@@ -50,7 +51,7 @@ def test_the_outcomes_are_those_of_all_schedules():
 @pytest.mark.long
 def test_the_outcomes_are_those_of_all_schedules_of_thousands_of_programs():
     """The same for two thousand programs."""
-    compared, tried, reduced = held_against_brute_force(30, 2_500)
+    compared, tried, reduced = held_against_brute_force(60, 2_900)
     assert compared >= 2_000
     assert reduced * 10 < tried
 
@@ -412,3 +413,39 @@ def test_three_locks_in_a_ring_deadlock():
     assert report.verdict == "failed"
     assert report.failure.kind == "deadlock"
     assert report.schedules <= 18
+
+
+def test_reversals_far_apart_are_found_as_well(monkeypatch):
+    """Where working out the way to a reversal would take too long, its task runs first, or all do that can."""
+    monkeypatch.setattr(reversals, "FARTHEST", 3)
+    for seed, program, plan in programs(0, 40):
+        every = outcomes(program, EverySchedule(), 60)
+        if every is not None:
+            found = outcomes(program, DporStrategy(), 300)
+            assert found is not None
+            assert found[0] == every[0], (seed, plan)
+
+
+def held_on_plain_attributes(start, count, most):
+    """The same comparison, with attributes for variables in the reduction: memory points where they are shared."""
+    compared = 0
+    for seed, program, plan in programs(start, count):
+        every = outcomes(program, EverySchedule(), most)
+        if every is not None:
+            plain, _ = small_program(seed, Plain)
+            found = outcomes(plain, DporStrategy(), 6 * most, instrument=["small_programs"])
+            assert found is not None, (seed, plan)
+            assert found[0] == every[0], (seed, plan)
+            compared += 1
+    return compared
+
+
+def test_what_orders_of_synchronization_leave_out_is_found_on_plain_attributes():
+    """Accesses are scheduling points only where nothing orders them; nothing is missing because of that."""
+    assert held_on_plain_attributes(0, 40, 60) >= 10
+
+
+@pytest.mark.long
+def test_what_orders_of_synchronization_leave_out_is_found_on_plain_attributes_of_many_programs():
+    """The same for hundreds of programs."""
+    assert held_on_plain_attributes(40, 1_000, 300) >= 600
