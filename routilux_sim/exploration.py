@@ -170,7 +170,7 @@ def explore(
     schedules: int = 1000,
     seconds: float | None = None,
     seed: int = 0,
-    strategy: str | Strategy = "random",
+    strategy: str | Strategy = "portfolio",
     max_steps: int = 1_000_000,
     max_seconds: float = 10 * 365 * 86_400.0,
     epoch: float | None = None,
@@ -347,6 +347,15 @@ class _Exploration:
             execution.error.add_note(f"looking for a simpler schedule was broken off: {error!r}")
             return None
 
+    def _words(self, bound: str) -> str:
+        campaign = self._campaign
+        return words_of_proof(
+            bound,
+            campaign.granularity,
+            reduced=self._search.reduced,
+            sees_memory=campaign.sees_memory,
+        )
+
     def _report(
         self,
         *,
@@ -366,7 +375,7 @@ class _Exploration:
             virtual_seconds=self._virtual_ns / 1e9,
             failure=failure,
             reason=reason,
-            proof=None if proof is None else words_of_proof(proof, self._campaign.granularity),
+            proof=None if proof is None else self._words(proof),
             coverage=self._coverage,
             strategies=self._counts,
             races=self._races,

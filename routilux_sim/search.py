@@ -11,11 +11,10 @@ from routilux_sim.execution import Campaign, Execution
 from routilux_sim.footprint import Footprint
 from routilux_sim.judge.races import Race
 from routilux_sim.strategy import Strategy
-from routilux_sim.strategy._protocol import doubt_of, is_divisible, keeps_seed, proof_of
+from routilux_sim.strategy._protocol import doubt_of, is_divisible, keeps_seed, proof_of, reduces
 
 __all__ = ["Row", "Search", "round_after"]
 
-SHORTEST_ROUND = 16
 LONGEST_ROUND = 1024
 
 SAMPLED_FROM = 256
@@ -31,9 +30,7 @@ def round_after(begun: int) -> int:
     that share a round wait for each other at its end. The very first schedule is a round of its own: it shows what
     memory is shared.
     """
-    if not begun:
-        return 1
-    return min(max(begun // 2, SHORTEST_ROUND), LONGEST_ROUND)
+    return max(1, min(begun // 2, LONGEST_ROUND))
 
 
 class Row(NamedTuple):
@@ -85,6 +82,7 @@ class Search:
         strategy: That one.
         proof: Within which bound everything has run, if the strategy has come to its end and says so.
         doubt: What showed it that the program cannot be explored.
+        reduced: That was so up to the order of independent steps.
         is_late: Tells whether the time is up.
     """
 
@@ -100,6 +98,7 @@ class Search:
         self.strategy = strategy
         self.proof: str | None = None
         self.doubt: str | None = None
+        self.reduced = False
         self._campaign = campaign
         self._seed = seed
         self._budget = schedules
@@ -107,42 +106,57 @@ class Search:
         self._check = check
         # What memory is shared is settled for each round, so that it does not matter which process runs a schedule.
         self._shared = campaign.shared
-        self._grown: frozenset[str] = frozenset()
+        self._divisible = is_divisible(strategy)
         self._end = getattr(strategy, "end", None)
         prepare = getattr(strategy, "prepare", None)
         if prepare is not None:
-            prepare(seed, schedules)
+            prepare(seed, schedules, campaign.shared is not None)
 
-    def rounds(self) -> Iterator[range]:
-        """The numbers of the schedules of each round."""
-        begun = 0
-        while begun < self._budget:
-            end = min(begun + round_after(begun), self._budget)
-            yield range(begun, end)
-            begun = end
+    def round_from(self, begun: int) -> range:
+        """The numbers of the schedules of the round that begins after so many; empty when all have run."""
+        return range(begun, min(begun + round_after(begun), self._budget))
 
     def rows(self) -> Iterator[Row]:
         """Run one schedule after the other."""
-        for numbers in self.rounds():
-            notes = []
+        numbers = self.round_from(0)
+        while numbers:
+            notes: list[Any] = []
             grown: frozenset[str] = frozenset()
             for number in numbers:
                 row = None if number and self.is_late() else self.run(number)
                 if row is None:
-                    return
+                    if self.stops(grown):
+                        return
+                    break
                 notes.append(row.note)
                 grown |= row.grown
                 yield row
+                if row.grown and not self._divisible:
+                    break
             self.learn(notes, grown)
-        if not is_divisible(self.strategy) and not self.strategy.begin(self._seed + self._budget) and not self._grown:
+            numbers = self.round_from(numbers.start + len(notes))
+        if not self._divisible and not self.strategy.begin(self._seed + self._budget):
             # The budget was just enough.
-            self.proof = proof_of(self.strategy)
+            self._end_of(self.strategy)
+
+    def stops(self, grown: frozenset[str]) -> bool:
+        """Whether the search is over when there is no next schedule, after a round in which that turned out shared.
+
+        What was enumerated without knowing that is no proof: it begins again, with more scheduling points.
+        """
+        if not grown or self.proof is None:
+            return True
+        self.proof = None
+        return False
+
+    def _end_of(self, strategy: Strategy) -> None:
+        self.proof, self.doubt, self.reduced = proof_of(strategy), doubt_of(strategy), reduces(strategy)
 
     def run(self, number: int) -> Row | None:
         """Run a schedule; None when there is nothing more to explore."""
         strategy = self.strategy
-        if not strategy.begin(self._seed + number) and not self._begin_anew(number):
-            self.proof, self.doubt = proof_of(strategy), doubt_of(strategy)
+        if not strategy.begin(self._seed + number):
+            self._end_of(strategy)
             return None
         name = strategy.name
         seed = self._seed if keeps_seed(strategy) else self._seed + number
@@ -154,8 +168,6 @@ class Search:
         else:
             execution = self._campaign.execute(strategy, seed, trace=looked_at, points=points)
         outcome = execution.outcome
-        if outcome.grown:
-            self._grown |= outcome.grown
         note = None if self._end is None else self._end(outcome)
         footprint = None if outcome.trace is None else outcome.footprint
         outcome.trace = None
@@ -175,23 +187,6 @@ class Search:
             races=execution.races,
         )
 
-    def _begin_anew(self, number: int) -> bool:
-        """When a strategy has enumerated everything, but more memory is shared than it knew: let it begin again."""
-        if not self._grown or proof_of(self.strategy) is None:
-            return False
-        self._take_in(self._grown)
-        return self.strategy.begin(self._seed + number)
-
-    def _take_in(self, grown: frozenset[str]) -> None:
-        """Have accesses to more memory be scheduling points from here on."""
-        self._grown = frozenset()
-        if self._shared is None or grown <= self._shared:
-            return
-        self._shared |= grown
-        restart = getattr(self.strategy, "restart", None)
-        if restart is not None:
-            restart()
-
     def is_sequential(self, number: int) -> bool:
         """Whether a schedule comes out of one before it, and is to run in that one's process."""
         ask = getattr(self.strategy, "is_sequential", None)
@@ -199,7 +194,11 @@ class Search:
 
     def learn(self, notes: Sequence[Any], grown: frozenset[str]) -> None:
         """Tell the strategy what there is to learn from a round, in which more memory turned out to be shared."""
-        self._take_in(grown)
+        if self._shared is not None and not grown <= self._shared:
+            self._shared |= grown
+            restart = getattr(self.strategy, "restart", None)
+            if restart is not None:
+                restart()
         learn = getattr(self.strategy, "learn", None)
         if learn is not None:
             learn([note for note in notes if note is not None])

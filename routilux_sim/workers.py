@@ -31,6 +31,9 @@ __all__ = ["check_can_share", "check_workers", "shared_rows"]
 
 MOST_WORKERS = 1024
 
+_Lesson = tuple[list[Any], frozenset[str]]
+"""What is learned from a round: what the strategy is told, and what memory turned out to be shared."""
+
 
 def check_workers(workers: Any) -> None:
     """Refuse what is no number of processes.
@@ -102,26 +105,25 @@ def shared_rows(campaign: Campaign, search: Search, workers: int) -> Iterator[It
 
 def _rows(search: Search, connections: list[Connection]) -> Iterator[Row]:
     """What the workers' schedules come to, in order, up to where one process would have stopped."""
-    notes: list[Any] = []
-    grown: frozenset[str] = frozenset()
-    for numbers in search.rounds():
+    lesson: _Lesson | None = None
+    numbers = search.round_from(0)
+    while numbers:
         for connection in connections:
-            connection.send((numbers, notes, grown))
+            connection.send((numbers, lesson))
         rows: list[Row] = []
-        stopped = numbers.stop
+        stopped, is_end = numbers.stop, False
         for connection in connections:
-            part, stop, proof, doubt = _receive(connection)
+            part, stop, end = _receive(connection)
             rows += part
             if stop is not None and stop < stopped:
-                stopped, search.proof, search.doubt = stop, proof, doubt
-        rows.sort(key=lambda row: row.number)
-        for row in rows:
-            if row.number < stopped:
-                yield row
-        if stopped < numbers.stop:
+                stopped, is_end = stop, True
+                search.proof, search.doubt, search.reduced = end
+        rows = sorted((row for row in rows if row.number < stopped), key=lambda row: row.number)
+        yield from rows
+        lesson = [row.note for row in rows], frozenset().union(*(row.grown for row in rows))
+        if is_end and search.stops(lesson[1]):
             return
-        notes = [row.note for row in rows]
-        grown = frozenset().union(*(row.grown for row in rows))
+        numbers = search.round_from(stopped)
 
 
 def _receive(connection: Connection) -> Any:
@@ -141,9 +143,9 @@ def _work(campaign: Campaign, search: Search, connection: Connection, place: int
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         with campaign.running():
             while True:
-                numbers, notes, grown = connection.recv()
-                if notes:
-                    search.learn(notes, grown)
+                numbers, lesson = connection.recv()
+                if lesson is not None:
+                    search.learn(*lesson)
                 connection.send(_part(search, _share(search, numbers, place, workers)))
                 sys.stdout.flush()
     except (EOFError, BrokenPipeError, ConnectionResetError):
@@ -171,16 +173,16 @@ def _spread(numbers: list[int], count: int) -> list[int]:
     return [numbers[index * len(numbers) // count] for index in range(count)]
 
 
-def _part(search: Search, numbers: list[int]) -> tuple[list[Row], int | None, str | None, str | None]:
-    """Run schedules up to where one process would stop; say where that is."""
+def _part(search: Search, numbers: list[int]) -> tuple[list[Row], int | None, Any]:
+    """Run schedules up to where one process would stop; say where that is if there is nothing more, and why."""
     rows: list[Row] = []
     for number in numbers:
         row = None if number and search.is_late() else search.run(number)
         if row is None:
-            return rows, number, search.proof, search.doubt
+            return rows, number, (search.proof, search.doubt, search.reduced)
         execution = row.execution
         schedule = execution.schedule if row.error is not None and execution is not None else None
         rows.append(row._replace(execution=None, moments=None, schedule=schedule))
         if row.error is not None or row.only_one:
             break
-    return rows, None, None, None
+    return rows, None, None

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from routilux_sim.kernel.task import Task
     from routilux_sim.kernel.trace import Trace
 
-__all__ = ["Outcome", "Strategy", "doubt_of", "is_divisible", "keeps_seed", "needs_trace", "proof_of"]
+__all__ = ["Outcome", "Strategy", "doubt_of", "is_divisible", "keeps_seed", "needs_trace", "proof_of", "reduces"]
 
 
 @dataclass(slots=True, eq=False)
@@ -61,8 +61,8 @@ class Strategy(Protocol):
 
     - ``needs_trace: bool = False``: each execution is to have a trace.
     - ``keeps_seed: bool = False``: the program's own randomness is the same in each execution, and not by the seed.
-    - ``prepare(seed: int, schedules: int) -> None``: called before the first execution of a campaign with its seed and
-      the number of schedules that it may have.
+    - ``prepare(seed: int, schedules: int, sees_memory: bool) -> None``: called before the first execution of a campaign
+      with its seed, the number of schedules that it may have, and whether accesses to memory are scheduling points.
     - ``end(outcome: Outcome) -> Any``: called after each execution; returns what is to be learned from it, which can be
       pickled; None: nothing.
     - ``learn(notes: list) -> None``: called with what `end` has returned, in the order of the schedules, after a round
@@ -71,6 +71,8 @@ class Strategy(Protocol):
       processes may share the schedules of a round.
     - ``proof: str | None = None``: once `begin` has returned False because every schedule has run, within which bound
       that is, in words that follow "every interleaving": "with at most 2 preemptions", or "" if there is no bound.
+    - ``reduces: bool = False``: of schedules that differ in the order of independent steps only, one is enough; it sees
+      no dependence through memory whose accesses are no scheduling points.
     - ``doubt: str | None = None``: what showed that the program cannot be explored.
     - ``restart() -> None``: the program has more scheduling points than before; what has been enumerated is void.
     """
@@ -110,6 +112,11 @@ def proof_of(strategy: Strategy) -> str | None:
     """Within which bound a strategy that has nothing more to explore has covered it all; None: it has not."""
     proof: str | None = getattr(strategy, "proof", None)
     return proof
+
+
+def reduces(strategy: Strategy) -> bool:
+    """Whether a strategy takes the order of steps that it sees no dependence of for immaterial."""
+    return bool(getattr(strategy, "reduces", False))
 
 
 def doubt_of(strategy: Strategy) -> str | None:

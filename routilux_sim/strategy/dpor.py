@@ -77,6 +77,7 @@ class DporStrategy:
     name = "dpor"
     needs_trace = True
     keeps_seed = True
+    reduces = True
 
     def __init__(self) -> None:
         self.restart()

@@ -17,7 +17,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from routilux_sim.strategy import names
-from routilux_sim.strategy._protocol import Outcome, Strategy, doubt_of, keeps_seed, needs_trace, proof_of
+from routilux_sim.strategy._protocol import Outcome, Strategy, doubt_of, keeps_seed, needs_trace, proof_of, reduces
 
 if TYPE_CHECKING:
     from routilux_sim.kernel.task import Task
@@ -50,14 +50,14 @@ class Note(NamedTuple):
         member: Who made it.
         inner: What that one learns from it.
         kind, pairs: What it showed that was not known; a kind of None: nobody has looked.
-        over: The member has nothing more to explore.
+        over: Which members have nothing more to explore.
     """
 
     member: str
     inner: Any
     kind: int | None
     pairs: tuple[int, ...]
-    over: bool
+    over: tuple[str, ...]
 
 
 class PortfolioStrategy:
@@ -85,8 +85,10 @@ class PortfolioStrategy:
         self._pairs: set[int] = set()
         self._cumulated: list[float] = []
         self._share()
+        self._sees_memory = False
         self.proof: str | None = None
         self.doubt: str | None = None
+        self.reduces = False
 
     @property
     def name(self) -> str:
@@ -103,8 +105,9 @@ class PortfolioStrategy:
         """Whether that member needs a trace."""
         return needs_trace(self._current)
 
-    def prepare(self, seed: int, schedules: int) -> None:  # noqa: ARG002 - the shares are the same for any number
+    def prepare(self, seed: int, schedules: int, sees_memory: bool) -> None:  # noqa: ARG002 - the shares are the same
         """Count schedules from here."""
+        self._sees_memory = sees_memory
         self._first = seed
         self._offset = (seed % 1000) * GOLDEN * GOLDEN
 
@@ -125,7 +128,11 @@ class PortfolioStrategy:
         member = self._whose(seed)
         strategy = self._plain if member == "fifo" else self._members[member]
         if member in self._over or not strategy.begin(seed):
-            self.proof, self.doubt = proof_of(strategy), doubt_of(strategy)
+            self.doubt = doubt_of(strategy)
+            self.reduces = reduces(strategy)
+            if self._sees_memory or not self.reduces:
+                # Else what it has left out may come to something else, for all that anybody knows.
+                self.proof = proof_of(strategy)
             if self.proof is not None or self.doubt is not None:
                 return False
             self._over.add(member)
@@ -149,7 +156,7 @@ class PortfolioStrategy:
         if outcome.trace is not None:
             kind, pairs = outcome.footprint
             pairs = tuple([pair for pair in pairs if pair not in self._pairs])
-        return Note(self._member, inner, kind, pairs, self._member in self._over)
+        return Note(self._member, inner, kind, pairs, tuple(sorted(self._over)))
 
     def learn(self, notes: Sequence[Note]) -> None:
         """Let the members learn, and share anew."""
@@ -158,8 +165,7 @@ class PortfolioStrategy:
             self._found[name] *= DECAY
             self._had[name] *= DECAY
         for member, inner, kind, pairs, over in notes:
-            if over:
-                self._over.add(member)
+            self._over.update(over)
             if inner is not None:
                 by_member.setdefault(member, []).append(inner)
             if kind is None:
@@ -193,6 +199,7 @@ class PortfolioStrategy:
 
     def restart(self) -> None:
         """Pass it on to those that enumerate."""
+        self.proof = None
         for name, strategy in self._members.items():
             restart = getattr(strategy, "restart", None)
             if restart is not None and name not in self._over:

@@ -175,7 +175,7 @@ def test_it_stops_at_the_first_failure():
 
 def test_a_failures_seed_runs_it_again():
     """simulate() with the seed that is told makes the same decisions and fails in the same way."""
-    failure = explore(lost_update, schedules=200, seed=1000).failure
+    failure = explore(lost_update, schedules=200, seed=1000, strategy="random").failure
     assert failure.seed >= 1000
     again = simulate(lost_update, seed=failure.seed)
     assert again.schedule == failure.schedule
@@ -217,7 +217,7 @@ def test_exhausted_is_said_only_when_there_was_nothing_to_choose():
 @pytest.mark.parametrize("program", [harmless, lambda: run_threads(lambda: None)])
 def test_a_program_with_choices_is_never_exhausted_by_chance(program):
     """However small the program, random schedules prove nothing."""
-    assert explore(program, schedules=30).verdict == "passed"
+    assert explore(program, schedules=30, strategy="random").verdict == "passed"
 
 
 def test_fifo_alone_proves_nothing():
@@ -273,7 +273,7 @@ def test_a_failure_that_comes_back_differently_is_inconclusive():
 def test_seconds_are_a_budget():
     """No schedule begins after so many real seconds; one always runs."""
     began = time.perf_counter()
-    report = explore(harmless, schedules=10**9, seconds=0.05)
+    report = explore(harmless, schedules=10**9, seconds=0.05, strategy="random")
     assert report.verdict == "passed"
     assert 1 <= report.schedules < 10**6
     assert time.perf_counter() - began < 2

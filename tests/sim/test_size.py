@@ -284,7 +284,7 @@ def test_ten_thousand_executions_take_no_more_memory_than_a_thousand():
         if count in {1_000, 10_000}:
             blocks[count] = sys.getallocatedblocks()
 
-    assert explore(counter, schedules=10_000, progress=look).verdict == "passed"
+    assert explore(counter, schedules=10_000, progress=look, strategy="random").verdict == "passed"
     assert abs(blocks[10_000] - blocks[1_000]) < 200
 
 

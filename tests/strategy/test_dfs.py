@@ -11,7 +11,7 @@ from routilux_sim.judge.verdict import of_campaign, words_of_proof
 from routilux_sim.strategy import Outcome
 from routilux_sim.strategy.dfs import DfsStrategy
 from tests.strategy.enumerating import all_schedules
-from tests.strategy.small import guarded, lost_update, points, reads
+from tests.strategy.small import guarded, in_threads, lost_update, points, reads
 
 SMALL = {
     "two threads that only begin": points(0, 0),
@@ -82,6 +82,28 @@ def test_the_proof_says_how_fine_and_how_far():
     assert report.proof in str(report)
     assert explore(guarded(2), strategy="dfs:0", schedules=1000).proof.endswith("without a preemption")
     assert words_of_proof("", "memory accesses") == "every interleaving of memory accesses"
+
+
+def test_a_reduced_space_is_called_so():
+    """And what it rests on, where memory is not looked at: an order of plain appends is not seen."""
+    seen = set()
+
+    def program():
+        order = []
+        in_threads(lambda: order.append("a"), lambda: order.append("b"))
+        seen.add("".join(order))
+
+    report = explore(program, strategy="dpor", schedules=100)
+    assert report.verdict == "exhausted"
+    assert report.proof.endswith(
+        "up to the order of independent ones, provided that tasks share nothing but what these are about"
+    )
+    assert words_of_proof("", "accesses", reduced=True, sees_memory=True).endswith("of independent ones")
+    assert (
+        explore(program, strategy="portfolio", schedules=1000).proof
+        == "every interleaving of synchronization operations"
+    )
+    assert seen == {"ab", "ba"}
 
 
 def test_a_truncated_search_is_never_exhausted():

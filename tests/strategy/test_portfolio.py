@@ -40,7 +40,7 @@ def test_one_seed_one_portfolio():
 def test_more_goes_to_whom_finds_more():
     """A member that alone shows new pairs gets more than it had, and the first share again once nobody finds any."""
     strategy = PortfolioStrategy()
-    strategy.prepare(0, 10_000)
+    strategy.prepare(0, 10_000, sees_memory=False)
 
     def shares():
         whose = [strategy._whose(number) for number in range(1, 4000)]
@@ -53,7 +53,7 @@ def test_more_goes_to_whom_finds_more():
         for number in range(50):
             for name in members:
                 pairs = (len(strategy._pairs) + number,) if name == finds else ()
-                notes.append(Note(name, None, 0, pairs, over=False))
+                notes.append(Note(name, None, 0, pairs, over=()))
         # What each member would learn is another matter.
         strategy._members = dict.fromkeys(members, FifoStrategy())
         strategy.learn(notes)
