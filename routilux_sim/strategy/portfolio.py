@@ -71,6 +71,7 @@ class PortfolioStrategy:
             name: names.make_strategy(name) for name in SHARES if name in names.STRATEGIES
         }
         self._over: set[str] = set()
+        self._doubted: set[str] = set()
         self._current: Strategy = self._members["random"]
         self._member = "random"
         # The current member's own: asked at each decision, so not through methods of this class.
@@ -108,6 +109,7 @@ class PortfolioStrategy:
     def prepare(self, seed: int, schedules: int, sees_memory: bool) -> None:  # noqa: ARG002 - the shares are the same
         """Count schedules from here."""
         self._sees_memory = sees_memory
+        self._plain = names.make_strategy("fifo")
         self._first = seed
         self._offset = (seed % 1000) * GOLDEN * GOLDEN
 
@@ -127,7 +129,7 @@ class PortfolioStrategy:
         """Let the member whose turn it is get ready; False when one of them has proved something, or doubts."""
         member = self._whose(seed)
         strategy = self._plain if member == "fifo" else self._members[member]
-        if member in self._over or not strategy.begin(seed):
+        if member in self._over or not (strategy.begin(seed) or self._begin_anew(member, seed)):
             self.doubt = doubt_of(strategy)
             self.reduces = reduces(strategy)
             if self._sees_memory or not self.reduces:
@@ -141,6 +143,17 @@ class PortfolioStrategy:
         self._member, self._current = member, strategy
         self.pick, self.draw = strategy.pick, strategy.draw
         return True
+
+    def _begin_anew(self, member: str, seed: int) -> bool:
+        """Let a member that is in doubt begin again, once: what a program does the first time ever, it may not repeat."""
+        strategy = self._members[member]
+        if doubt_of(strategy) is None or member in self._doubted:
+            return False
+        self._doubted.add(member)
+        restart = getattr(strategy, "restart", None)
+        if restart is not None:
+            restart()
+        return strategy.begin(seed)
 
     def end(self, outcome: Outcome) -> Note:
         """Tell the member."""

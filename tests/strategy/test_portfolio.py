@@ -84,6 +84,23 @@ def test_a_large_one_is_not():
     assert (report.verdict, report.proof) == ("passed", None)
 
 
+def test_what_a_program_does_once_is_no_doubt():
+    """A cache that the first executions fill changes the schedules of later ones; state that goes on changing is one."""
+    once, ever = [], []
+
+    def caching():
+        points(*([2, 2] if len(once) < 30 else [1, 1]))()
+        once.append(1)
+
+    def drifting():
+        points(1, len(ever) // 20)()
+        ever.append(1)
+
+    assert explore(caching, schedules=400, strategy="portfolio").verdict == "passed"
+    report = explore(drifting, schedules=2000, strategy="portfolio")
+    assert report.verdict == "inconclusive"
+
+
 def test_what_fails_comes_back():
     """Whoever found it: the failure is confirmed, and named by the member that made it."""
     report = explore(between(5, 5), strategy="portfolio", schedules=2000)
