@@ -38,6 +38,17 @@ def locked_counter() -> None:
     assert counter.total == 2
 
 
+def locked_counters(count: int) -> Program:
+    """So many threads, each adding one to a counter under a lock."""
+
+    def program() -> None:
+        counter = Counter()
+        run_all([threading.Thread(target=counter.add) for _ in range(count)])
+        assert counter.total == count
+
+    return program
+
+
 def executor_of_sleeps() -> None:
     """An unmodified executor, three sleeps."""
     with ThreadPoolExecutor(3) as pool:

@@ -10,6 +10,7 @@ import argparse
 import os
 import platform
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -51,9 +52,14 @@ class Alternate:
         return 0
 
 
-def schedules_per_second(program: Program, schedules: int, clock: Callable[[], float]) -> float:
+STRATEGIES = ("random", "pct:3", "pos", "surw", "mutation", "dfs:2", "portfolio")
+
+
+def schedules_per_second(
+    program: Program, schedules: int, clock: Callable[[], float], strategy: str = "random", workers: int = 1
+) -> float:
     began = clock()
-    report = explore(program, schedules=schedules)
+    report = explore(program, schedules=schedules, strategy=strategy, workers=workers)
     seconds = clock() - began
     assert report.verdict == "passed", report
     return report.schedules / seconds
@@ -69,6 +75,23 @@ def exploring(scale: int, turns: int) -> Iterator[Figure]:
         schedules = max(most // scale, 10)
         rate = max(schedules_per_second(program, schedules, cpu_clock) for _ in range(turns))
         yield Figure(program.__name__, rate, "schedules/s", goal, at_least=True)
+
+
+def strategic(scale: int, turns: int) -> Iterator[Figure]:
+    """How many schedules a second with each strategy, and with two processes."""
+    program = simulated.locked_counters(5)
+    schedules = max(5_000 // scale, 10)
+    for strategy in STRATEGIES:
+        rate = max(schedules_per_second(program, schedules, cpu_clock, strategy) for _ in range(turns))
+        yield Figure(f"{strategy}, 5 threads", rate, "schedules/s")
+    if hasattr(os, "fork") and threading.active_count() == 1:
+        schedules = max(20_000 // scale, 10)
+        for strategy in ("random", "portfolio"):
+            ratios = []
+            for _ in range(turns + 1):
+                alone = schedules_per_second(program, schedules, wall_clock, strategy)
+                ratios.append(schedules_per_second(program, schedules, wall_clock, strategy, workers=2) / alone)
+            yield Figure(f"2 workers / 1, {strategy}", median(ratios), "times", 1.8, busy(), at_least=True)
 
 
 def microseconds_a_step(program: Program, strategy: Strategy) -> float:
@@ -149,7 +172,7 @@ def memory_of_exploring(executions: int) -> Figure:
         if count in {executions // 10, executions}:
             looks.append(resident_megabytes())
 
-    report = explore(simulated.locked_counter, schedules=executions, progress=look)
+    report = explore(simulated.locked_counter, schedules=executions, progress=look, strategy="random")
     assert report.verdict == "passed", report
     return Figure(f"growth over {executions:,} executions", max(looks[-1] - looks[0], 0.0), "MB", 2)
 
@@ -173,6 +196,7 @@ def run(
 
     def figures() -> Iterator[Figure]:
         yield from exploring(scale, turns)
+        yield from strategic(scale, turns)
         if peers:
             yield from steered(max(scale // 3, 1), turns + 1, report.absent)
         yield from deciding(scale, turns)

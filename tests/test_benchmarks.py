@@ -238,7 +238,7 @@ PROGRAMS = {
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_what_the_simulator_is_measured_on_passes_under_many_schedules(name):
     """Each program checks by itself that all of its work was done."""
-    assert explore(PROGRAMS[name], schedules=30).verdict == "passed"
+    assert explore(PROGRAMS[name], schedules=30, strategy="random").verdict == "passed"
 
 
 @pytest.mark.parametrize(("power", "expected"), [(1, 1.0), (2, 2.0), (0.5, 0.5)])

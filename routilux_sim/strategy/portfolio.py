@@ -145,7 +145,7 @@ class PortfolioStrategy:
         return True
 
     def _begin_anew(self, member: str, seed: int) -> bool:
-        """Let a member that is in doubt begin again, once: what a program does the first time ever, it may not repeat."""
+        """Let a member that is in doubt begin again, once: a program may do something the first time ever."""
         strategy = self._members[member]
         if doubt_of(strategy) is None or member in self._doubted:
             return False

@@ -85,7 +85,7 @@ def test_a_large_one_is_not():
 
 
 def test_what_a_program_does_once_is_no_doubt():
-    """A cache that the first executions fill changes the schedules of later ones; state that goes on changing is one."""
+    """A cache that the first executions fill changes the schedules of later ones; state that goes on changing is."""
     once, ever = [], []
 
     def caching():

@@ -1,0 +1,93 @@
+"""A search that leaves something out is never called exhausted, and what breaks that rule anywhere is noticed here."""
+
+import pytest
+
+from routilux_sim import exploration, explore
+from routilux_sim.search import Search
+from routilux_sim.strategy.dfs import DfsStrategy
+from routilux_sim.strategy.portfolio import PortfolioStrategy
+from tests.strategy.enumerating import all_schedules
+from tests.strategy.small import points
+
+TOTALS = {program: sum(1 for _ in all_schedules(program)) for program in (points(0, 0), points(1, 0), points(1, 1))}
+
+
+def overclaims(make):
+    """Whether an exploration says exhausted that has not run every schedule there is.
+
+    Args:
+        make: Makes the strategy.
+    """
+    for program, total in TOTALS.items():
+        for budget in (1, 2, total // 2, total - 1, 20 * total):
+            report = explore(program, strategy=make(), schedules=budget)
+            if report.verdict == "exhausted" and report.schedules < total:
+                return True
+            if report.verdict == "exhausted" and report.proof != "every interleaving of synchronization operations":
+                return True
+    return False
+
+
+class TooSoon(DfsStrategy):
+    """Ends before it is through."""
+
+    def begin(self, seed):
+        if seed == 3:
+            self.proof = ""
+            return False
+        return super().begin(seed)
+
+
+class Forgetful(DfsStrategy):
+    """Does not put every branch down."""
+
+    def _put(self, branches, preemptions, deviations):
+        if self._queued % 3 != 2:
+            super()._put(branches, preemptions, deviations)
+        self._queued += 1
+
+
+class Stingy(DfsStrategy):
+    """Has a bound that it does not speak of."""
+
+    def __init__(self):
+        super().__init__(1)
+
+    @property
+    def proof(self):
+        return None if self._proof is None else ""
+
+    @proof.setter
+    def proof(self, proof):
+        self._proof = proof
+
+
+def test_nothing_is_overclaimed():
+    """By enumeration, or by the portfolio."""
+    assert not overclaims(DfsStrategy)
+    assert not overclaims(PortfolioStrategy)
+
+
+@pytest.mark.parametrize("mutant", [TooSoon, Forgetful, Stingy])
+def test_a_strategy_that_overclaims_is_caught(mutant):
+    """Whatever it is that it leaves out."""
+    assert overclaims(mutant)
+
+
+def test_a_judge_that_takes_any_end_for_a_proof_is_caught(monkeypatch):
+    """The verdict's rule itself."""
+    rule = exploration.of_campaign
+    monkeypatch.setattr(exploration, "of_campaign", lambda **facts: rule(**{**facts, "proof": facts["proof"] or ""}))
+    assert overclaims(DfsStrategy)
+
+
+def test_a_search_that_takes_a_spent_budget_for_an_end_is_caught(monkeypatch):
+    """Where schedules are counted."""
+    rows = Search.rows
+
+    def wrong(self):
+        yield from rows(self)
+        self.proof = ""
+
+    monkeypatch.setattr(Search, "rows", wrong)
+    assert overclaims(DfsStrategy)
