@@ -153,7 +153,7 @@ def test_the_enumerator_knows_what_it_is_for():
 
 def test_a_lost_update_is_found():
     """Two threads that read, yield and write lose an update; the report says so and how to see it again."""
-    report = explore(lost_update, schedules=200)
+    report = explore(lost_update, schedules=200, strategy="random")
     assert report.verdict == "failed"
     assert report.failure.kind == "exception"
     assert "count is 1" in str(report.failure.exception)
