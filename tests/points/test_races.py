@@ -18,4 +18,4 @@ def test_a_race_on_memory_is_found(program):
 @pytest.mark.parametrize("program", RACES, ids=lambda program: program.__name__)
 def test_without_memory_points_it_is_not(program):
     """No synchronization operation lies inside the window: switching there only finds nothing."""
-    assert explore(program, schedules=200, instrument=None).verdict != "failed"
+    assert explore(program, schedules=200).verdict in {"passed", "exhausted"}

@@ -179,9 +179,11 @@ def test_what_comes_back_only_sometimes_is_counted_so():
 
 
 def test_the_way_back_is_shown(failures):
-    """The seed that found it; and a command, for who has one."""
+    """The schedule, or the seed where that is enough; and a command, for who has one."""
+    by_seed = explore(lost_update, schedules=SCHEDULES, strategy="random").failure
+    assert f"run again with seed {by_seed.seed}" in by_seed.explanation
     failure = failures[lost_update]
-    assert f"run again with seed {failure.seed}" in failure.explanation
+    assert "run again with replay(program, failure.shrunk)" in failure.explanation
     text = explain_findings(failure.findings, failure.execution, "routilux-sim replay it.replay.json")
     assert text.endswith("run again with: routilux-sim replay it.replay.json")
 
