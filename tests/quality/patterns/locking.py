@@ -313,7 +313,7 @@ class BackOff(Pattern):
             second.release()
 
     def back_off(self, held):
-        time.sleep(0.01)
+        time.sleep(0)
 
     def run(self):
         in_threads(lambda: self.take_both(self.left, self.right), lambda: self.take_both(self.right, self.left))
@@ -322,7 +322,7 @@ class BackOff(Pattern):
 class BackOffLettingGo(BackOff):
     def back_off(self, held):
         held.release()
-        time.sleep(0.01)
+        time.sleep(0)
         held.acquire()
 
 
@@ -414,7 +414,7 @@ class PolledCount(Pattern):
         for worker in workers:
             worker.start()
         while self.done < 2:
-            time.sleep(0.01)
+            time.sleep(0)
 
 
 class PolledLockedCount(PolledCount):

@@ -52,7 +52,7 @@ class SentinelAtTheEnd(SentinelTooEarly):
 
 
 class SentinelForOne(Pattern):
-    """There is one sentinel for all: who takes it puts it back if others are there, but the last may not be there yet."""
+    """Who takes the only sentinel puts it back for the others that are there; one may not be there yet."""
 
     source = "Python: queues and sentinels"
     kind = "deadlock"
@@ -281,7 +281,7 @@ class NotClearedAtStart(CancelledWhileStarting):
 
 
 class Qsort(Pattern):
-    """A worker takes a part to sort and then says that it is busy: the others see no part and nobody busy, and leave."""
+    """A worker takes a part, and then says that it is busy: the others see no part and nobody busy, and leave."""
 
     source = "SCTBench Inspect/qsort_mt"
     memory = False
