@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from routilux_sim.exploration import Report, explore
@@ -159,8 +160,8 @@ def check_linearizable(
 
     Args:
         spec: Makes a sequential object with the same methods: a class, mostly. A method of it raises `WouldBlock` in a
-            state in which the call would wait. It is copied if it is a plain ``dict``, ``list``, ``set`` or ``deque`` or
-            has a ``__copy__``; else it is made anew and taken through the calls again whenever an order does not fit.
+            state in which the call would wait. It is copied if it is a plain ``dict``, ``list``, ``set`` or ``deque``
+            or has a ``__copy__``; else it is made anew and taken through the calls again when an order does not fit.
         operations: What a `History` has recorded, or calls of one's own.
         key: What a call is about, where the object is one for each key, as a dictionary is if nobody asks for its
             length: each key's calls are then checked by themselves, which is much cheaper.
@@ -254,10 +255,8 @@ def _program(
         def work(calls: Calls) -> None:
             for name, *args in calls:
                 method = getattr(recorded, name)
-                try:
+                with suppress(Exception):  # recorded as what the call came to
                     method(*args)
-                except Exception:  # noqa: BLE001, S110 - recorded as what the call came to
-                    pass
 
         threads = [
             threading.Thread(target=work, args=(calls,), name=f"task-{number}")

@@ -10,7 +10,8 @@ from __future__ import annotations
 import copy
 from bisect import bisect_left
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 __all__ = ["Attempt", "Model", "NoOrder", "Operation", "Outcome", "WouldBlock", "find_order", "smallest"]
@@ -65,7 +66,7 @@ class Operation(NamedTuple):
     task: str
     method: str
     args: tuple[Any, ...] = ()
-    kwargs: dict[str, Any] = {}
+    kwargs: Mapping[str, Any] = MappingProxyType({})
     begun: int = 0
     ended: int | None = None
     outcome: Outcome | None = None

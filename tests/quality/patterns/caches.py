@@ -76,7 +76,7 @@ class LockedLruCache(LruCache):
 
 
 class StaleCache(Pattern):
-    """A value is read from the source, the source changes and the cache is cleared, and then the old value is stored."""
+    """A value is read, then it changes and the cache is cleared, and then the old one is stored."""
 
     source = "Python: memoizing decorators; cachetools"
 

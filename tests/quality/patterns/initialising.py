@@ -245,7 +245,7 @@ class WeakCache(Pattern):
         self.image = Image("logo")
         self.cached = weakref.ref(self.image)
 
-    def name(self):
+    def title(self):
         if self.cached() is not None:
             return self.cached().name
         return "(gone)"
@@ -254,10 +254,10 @@ class WeakCache(Pattern):
         self.image = None
 
     def run(self):
-        in_threads(self.name, self.drop)
+        in_threads(self.title, self.drop)
 
 
 class WeakCacheAskedOnce(WeakCache):
-    def name(self):
+    def title(self):
         image = self.cached()
         return image.name if image is not None else "(gone)"

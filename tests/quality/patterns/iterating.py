@@ -46,7 +46,7 @@ class Pages:
         return self
 
     def __next__(self):
-        if self.page == self.count:
+        if self.page >= self.count:
             raise StopIteration
         self.page += 1
         return self.page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 
 from tests.quality.patterns._pattern import Pattern, in_threads
 
@@ -275,10 +276,8 @@ class SemaphoreLeak(Pattern):
             raise ConnectionError("closed")
 
     def attempt(self):
-        try:
+        with suppress(ConnectionError):
             self.download()
-        except ConnectionError:
-            pass
 
     def close(self):
         self.closed = True

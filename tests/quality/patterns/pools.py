@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+from contextlib import suppress
 
 from tests.quality.patterns._pattern import Pattern, in_threads
 
@@ -88,10 +89,8 @@ class FutureSetTwice(Pattern):
 
 class FutureFirstOneWins(FutureSetTwice):
     def answer(self, text):
-        try:
+        with suppress(InvalidStateError):
             self.future.set_result(text)
-        except InvalidStateError:
-            pass
 
 
 class TimerCancelledTooLate(Pattern):

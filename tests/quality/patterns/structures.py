@@ -171,7 +171,7 @@ class CircularBufferLocked(CircularBuffer):
 
 
 class WorkStealing(Pattern):
-    """The owner pops the last item of its deque while a thief takes the same one: they do not see each other's index."""
+    """The owner pops the last item while a thief takes the same one: neither sees the other's index yet."""
 
     source = "CHESS: work-stealing queue"
 

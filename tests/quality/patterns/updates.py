@@ -44,11 +44,11 @@ class LostUpdateOfGlobal(Pattern):
     small = True
 
     def serve(self):
-        global served
+        global served  # noqa: PLW0603 - the bug is about it
         served += 1
 
     def run(self):
-        global served
+        global served  # noqa: PLW0603 - likewise
         served = 0
         in_threads(self.serve, self.serve)
         assert served == 2
