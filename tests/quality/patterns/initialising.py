@@ -241,14 +241,23 @@ class WeakCache(Pattern):
 
     source = "JaConTeBe: groovy's memoize; Python: weakref"
 
+    memory = False
+
     def __init__(self):
         self.image = Image("logo")
         self.cached = weakref.ref(self.image)
+        self.lock = threading.Lock()
+        self.hits = 0
 
     def title(self):
-        if self.cached() is not None:
-            return self.cached().name
-        return "(gone)"
+        if self.cached() is None:
+            return "(gone)"
+        self.count()
+        return self.cached().name
+
+    def count(self):
+        with self.lock:
+            self.hits += 1
 
     def drop(self):
         self.image = None
@@ -260,4 +269,7 @@ class WeakCache(Pattern):
 class WeakCacheAskedOnce(WeakCache):
     def title(self):
         image = self.cached()
-        return image.name if image is not None else "(gone)"
+        if image is None:
+            return "(gone)"
+        self.count()
+        return image.name
