@@ -44,7 +44,6 @@ class RingOfThree(Pattern):
     source = "CHESS, JaConTeBe: lock-order inversion"
     kind = "deadlock"
     memory = False
-    depth = 2
 
     def __init__(self):
         self.locks = [threading.Lock() for _ in range(3)]
@@ -72,7 +71,6 @@ class DiningPhilosophers(Pattern):
     source = "SCTBench CS/din_phil"
     kind = "deadlock"
     memory = False
-    depth = 3
     count = 4
 
     def __init__(self):
