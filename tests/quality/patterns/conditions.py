@@ -14,6 +14,7 @@ class IfInsteadOfWhile(Pattern):
 
     source = "SCTBench Inspect/boundedBuffer"
     memory = False
+    depth = 0
 
     def __init__(self):
         self.items = deque()

@@ -12,6 +12,7 @@ class CheckThenAct(Pattern):
     """Two threads find that a key has no value, and each makes one."""
 
     source = "Python: if key not in mapping"
+    memory = False
 
     def __init__(self):
         self.connections = {}

@@ -77,6 +77,7 @@ class AbaStack(Pattern):
     """A pop swaps the top for the one below it; the top is the same again, but what was below it has been taken."""
 
     source = "SCTBench, CHESS: the ABA problem"
+    memory = False
 
     def __init__(self):
         self.lower = Node("lower")
