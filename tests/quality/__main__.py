@@ -1,4 +1,4 @@
-"""How many schedules each strategy needs to find each bug of the library: ``python -m tests.quality``, `make quality`."""
+"""How many schedules each strategy needs to find each bug of the library: ``python -m tests.quality``."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ HEADER = """\
 
 The library in `tests/quality/patterns/` holds {count} small threaded programs with one concurrency bug each, after
 SCTBench, CHESS, JaConTeBe, RADBench and Python's own, and each with its mended twin. This is how many schedules each
-strategy runs until it meets the first failure, memory accesses being scheduling points (`instrument="auto"`): the median
-of {seeds} seeds ({systematic} take no chances and run once), "-" where that is more than {budget:,}. *preemptions* is how many the
-bug needs when everything else goes by FIFO; *memory* says that it is out of reach without memory points.
+strategy runs until it meets the first failure, memory accesses being scheduling points (`instrument="auto"`): the
+median of {seeds} seeds ({systematic} take no chances and run once), "-" where that is more than {budget:,}.
+*preemptions* is how many the bug needs when everything else goes by FIFO; *memory* says that it is out of reach without
+memory points.
 
 `tests/quality/test_patterns.py` holds the default, the portfolio, to it: every bug within 10,000 schedules (the two
 largest of the reorder family within 100,000, and safe_stack is here as a challenge only), its failure replayed, and
@@ -69,14 +70,14 @@ def line(cells, widths):
     return "| " + " | ".join(padded) + " |"
 
 
-def table(names, strategies, seeds, budget, out):
+def table(names, strategies, seeds, budget):
     """Measure, printing as it goes; return the lines, and what each strategy needed."""
     needed = {strategy: [] for strategy in strategies}
     widths = [max(map(len, names)), len("preemptions"), len("memory"), *(max(len(one), 6) for one in strategies)]
     head = line(["pattern", "preemptions", "memory", *strategies], widths)
     rule = "|" + "|".join("-" * (width + 1) + ("-" if place < 3 else ":") for place, width in enumerate(widths)) + "|"
     lines = [head, rule]
-    print(head, rule, sep="\n", file=out, flush=True)
+    print(head, rule, sep="\n", flush=True)
     for name in names:
         pattern = PATTERNS[name]
         counts = [measure(pattern, strategy, seeds, budget) for strategy in strategies]
@@ -84,10 +85,10 @@ def table(names, strategies, seeds, budget, out):
             needed[strategy].append(count)
         shown = ["-" if count == NOT_FOUND else str(count) for count in counts]
         lines.append(line([name, str(pattern.depth), "yes" if pattern.memory else "", *shown], widths))
-        print(lines[-1], file=out, flush=True)
+        print(lines[-1], flush=True)
     for what, judge in (("found", found), ("median", middle)):
         lines.append(line([f"**{what}**", "", "", *(judge(needed[strategy]) for strategy in strategies)], widths))
-        print(lines[-1], file=out, flush=True)
+        print(lines[-1], flush=True)
     return lines, needed
 
 
@@ -114,9 +115,9 @@ def main(arguments=None):
     names = options.patterns or [*PATTERNS]
     if options.short:
         names = options.patterns or names[::SHORT]
-        _, needed = table(names, SHORT_STRATEGIES, SHORT_SEEDS, SHORT_BUDGET, sys.stdout)
+        _, needed = table(names, SHORT_STRATEGIES, SHORT_SEEDS, SHORT_BUDGET)
     else:
-        lines, needed = table(names, STRATEGIES, SEEDS, BUDGET, sys.stdout)
+        lines, needed = table(names, STRATEGIES, SEEDS, BUDGET)
         if not options.patterns:
             header = HEADER.format(
                 count=len(PATTERNS),
@@ -132,7 +133,7 @@ def main(arguments=None):
         if count == NOT_FOUND and PATTERNS[name].schedules <= BUDGET
     ]
     if missed:
-        print(f"the portfolio has missed: {', '.join(missed)}", file=sys.stderr)
+        sys.stderr.write(f"the portfolio has missed: {', '.join(missed)}\n")
     return int(bool(missed))
 
 

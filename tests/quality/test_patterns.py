@@ -1,4 +1,4 @@
-"""The library of concurrency bugs: each is found by the default search, comes back, and is not seen in its mended twin."""
+"""The library of concurrency bugs: each is found by the default search, and not seen in its mended twin."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_all_interleavings_of_a_small_twin_are_right(name):
 
 @pytest.mark.parametrize("name", [name for name, pattern in PATTERNS.items() if pattern.depth])
 def test_no_bug_is_found_with_fewer_preemptions_than_it_needs(name):
-    """Schedules with fewer preemptions than the pattern's depth do not show it: the library says rightly how deep it is."""
+    """Fewer than the pattern's depth do not show it: the library says rightly how deep the bug is."""
     pattern = PATTERNS[name]
     strategy = f"dfs:{pattern.depth - 1}"
     assert search(pattern, pattern.buggy, schedules=3_000, strategy=strategy).failure is None
