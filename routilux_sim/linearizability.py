@@ -97,7 +97,8 @@ class History:
         """Call a function, recorded as a call of ``method``; return what it returns."""
         kernel = here()
         if kernel is not None:
-            kernel.point("call", self)
+            # Which of two calls began first is no matter; whether one had returned when another began is.
+            kernel.point("invoke", self)
         task = threading.current_thread().name if kernel is None or kernel.current is None else kernel.current.name
         begun = next(self._clock)
         # What ends the task, and not the call, leaves it open.

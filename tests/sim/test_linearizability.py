@@ -436,6 +436,75 @@ def test_nothing_is_found_in_a_right_object(name):
     assert report.verdict == "passed", report
 
 
+SMALL = [
+    (Locked, Fifo, [[("put", 1), ("get",)], [("get",)]]),
+    (LockedCounter, Cell, [[("add",)], [("add",), ("read",)]]),
+    (LockedCache, dict, [[("__setitem__", "a", 1)], [("__len__",), ("__contains__", "a")]]),
+]
+
+
+@pytest.mark.parametrize("parts", SMALL, ids=["queue", "counter", "cache"])
+def test_a_right_object_is_proved_to_be_right(parts):
+    """Reduction keeps which call had returned when another began, so it may say that all interleavings have an order."""
+    assert explore_linearizable(*parts, strategy="dpor", schedules=2000).verdict == "exhausted"
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_reduction_finds_a_wrong_object(name):
+    """No order is taken for another that explains it."""
+    report = explore_linearizable(*WRONG[name], strategy="dpor", schedules=2000)
+    assert isinstance(report.failure.exception, NotLinearizableError), report
+
+
+class Stale:
+    """Reads of it may miss a write that has returned, for nobody waits for the copy to be made."""
+
+    def __init__(self):
+        self.value = self.copy = 0
+        self.lock = threading.Lock()
+
+    def write(self, value):
+        with self.lock:
+            self.value = value
+        threading.Thread(target=self.refresh).start()
+
+    def refresh(self):
+        with self.lock:
+            self.copy = self.value
+
+    def read(self):
+        with self.lock:
+            return self.copy
+
+
+@pytest.mark.parametrize("strategy", ["random", "dpor", "portfolio"])
+def test_what_came_after_another_stays_after_it(strategy):
+    """A stale read is wrong only because the write had returned: an order of its own would explain it."""
+    report = explore_linearizable(Stale, Cell, [[("write", 1)], [("read",)]], strategy=strategy, schedules=500)
+    assert isinstance(report.failure.exception, NotLinearizableError), report
+    first, second = report.failure.exception.operations
+    assert first.ended < second.begun
+
+
+class Unlocked:
+    """Adds without any lock."""
+
+    def __init__(self):
+        self.value = 0
+
+    def add(self):
+        self.value += 1
+        return self.value
+
+
+def test_memory_points_reach_the_object_under_test():
+    """An object that has no synchronization at all is interrupted between its accesses."""
+    calls_of_two = [[("add",)], [("add",)]]
+    assert explore_linearizable(Unlocked, Cell, calls_of_two, instrument=None).failure is None
+    report = explore_linearizable(Unlocked, Cell, calls_of_two, instrument="auto")
+    assert isinstance(report.failure.exception, NotLinearizableError), report
+
+
 def test_what_is_reported_is_the_smallest_selection_of_calls():
     """Calls and tasks that a failure does not need are left out of the program."""
     report = explore_linearizable(
