@@ -486,6 +486,22 @@ def test_what_came_after_another_stays_after_it(strategy):
     assert first.ended < second.begun
 
 
+class Deaf:
+    """Never hears of a write."""
+
+    def write(self, value):
+        pass
+
+    def read(self):
+        return 0
+
+
+def test_calls_that_share_nothing_are_tried_in_both_orders():
+    """Reduction takes the end of one call and the beginning of another as dependent, whatever the calls do."""
+    report = explore_linearizable(Deaf, Cell, [[("read",)], [("write", 1)]], strategy="dpor")
+    assert isinstance(report.failure.exception, NotLinearizableError), report
+
+
 class Unlocked:
     """Adds without any lock."""
 
