@@ -216,19 +216,23 @@ def explore_linearizable(
     Returns:
         What the exploration came to; its failure's exception is a `NotLinearizableError`, if nothing else went wrong.
     """
-    report = explore(_program(make, spec, operations, key), schedules=schedules, **options)
-    if report.failure is None or not isinstance(report.failure.exception, NotLinearizableError):
-        return report
-    enough = min(schedules, max(ENOUGH, 4 * report.schedules))
-    smaller = True
-    while smaller:
-        smaller = False
-        for fewer in _fewer(operations):
-            found = explore(_program(make, spec, fewer, key), schedules=enough, **options)
-            if found.failure is not None and isinstance(found.failure.exception, NotLinearizableError):
-                report, operations, smaller = found, fewer, True
-                break
-    return report
+
+    def explored(selection: Sequence[Calls], most: int, **more: Any) -> Report:
+        return explore(_program(make, spec, selection, key), schedules=most, **{**options, **more})
+
+    first = explored(operations, schedules, shrink=False)
+    if not _is_found(first):
+        return first
+    enough = min(schedules, max(ENOUGH, 4 * first.schedules))
+    fewest = operations
+    while fewer := next((some for some in _fewer(fewest) if _is_found(explored(some, enough, shrink=False))), None):
+        fewest = fewer
+    return explored(fewest, schedules)
+
+
+def _is_found(report: Report) -> bool:
+    """Whether what failed is what was looked for."""
+    return report.failure is not None and isinstance(report.failure.exception, NotLinearizableError)
 
 
 def _fewer(operations: Sequence[Calls]) -> Iterator[list[Calls]]:

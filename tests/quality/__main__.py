@@ -51,6 +51,7 @@ def found_after(pattern, strategy, seed, budget):
         schedules=budget,
         max_steps=pattern.max_steps,
         instrument="auto",
+        shrink=False,
     )
     return report.schedules if report.failure is not None else NOT_FOUND
 

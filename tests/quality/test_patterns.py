@@ -15,7 +15,13 @@ SMALL = [name for name, pattern in PATTERNS.items() if pattern.small]
 
 def search(pattern, program, **options):
     """Explore a pattern's program with memory accesses as scheduling points."""
-    options = {"strategy": "portfolio", "instrument": "auto", "max_steps": pattern.max_steps, **options}
+    options = {
+        "strategy": "portfolio",
+        "instrument": "auto",
+        "max_steps": pattern.max_steps,
+        "shrink": False,
+        **options,
+    }
     return explore(program, **options)
 
 
@@ -29,6 +35,15 @@ def test_the_bug_is_found_and_comes_back(name):
     again = replay(pattern.buggy, report.failure.schedule, instrument="auto")
     assert again.kind == pattern.kind
     assert type(again.error) is type(report.failure.exception)
+
+
+@pytest.mark.parametrize("name", [name for name, pattern in PATTERNS.items() if pattern.kind != "livelock"])
+def test_its_shrunk_schedule_preempts_no_more_than_it_must(name):
+    """What is shown has at most as many preemptions as the bug is known to need."""
+    pattern = PATTERNS[name]
+    report = search(pattern, pattern.buggy, schedules=pattern.schedules, shrink=True)
+    shrunk = report.failure.shrunk
+    assert shrunk.preemptions <= pattern.depth, report
 
 
 @pytest.mark.parametrize("name", [name for name, pattern in PATTERNS.items() if not pattern.memory])

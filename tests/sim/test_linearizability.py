@@ -445,7 +445,7 @@ SMALL = [
 
 @pytest.mark.parametrize("parts", SMALL, ids=["queue", "counter", "cache"])
 def test_a_right_object_is_proved_to_be_right(parts):
-    """Reduction keeps which call had returned when another began, so it may say that all interleavings have an order."""
+    """Reduction keeps which call had returned when another began, so it may say that they all have an order."""
     assert explore_linearizable(*parts, strategy="dpor", schedules=2000).verdict == "exhausted"
 
 
