@@ -10,6 +10,7 @@ from routilux_sim import explore, replay
 from tests.quality.patterns import PATTERNS
 
 SCHEDULES_OF_TWINS = 500
+FOUND = [name for name, pattern in PATTERNS.items() if not pattern.challenge]
 SMALL = [name for name, pattern in PATTERNS.items() if pattern.small]
 
 
@@ -25,7 +26,7 @@ def search(pattern, program, **options):
     return explore(program, **options)
 
 
-@pytest.mark.parametrize("name", PATTERNS)
+@pytest.mark.parametrize("name", FOUND)
 def test_the_bug_is_found_and_comes_back(name):
     """The default portfolio finds it within its number of schedules, as what it is, and its schedule replays."""
     pattern = PATTERNS[name]
@@ -37,7 +38,7 @@ def test_the_bug_is_found_and_comes_back(name):
     assert type(again.error) is type(report.failure.exception)
 
 
-@pytest.mark.parametrize("name", [name for name, pattern in PATTERNS.items() if pattern.kind != "livelock"])
+@pytest.mark.parametrize("name", [name for name in FOUND if PATTERNS[name].kind != "livelock"])
 def test_its_shrunk_schedule_preempts_no_more_than_it_must(name):
     """What is shown has at most as many preemptions as the bug is known to need."""
     pattern = PATTERNS[name]
@@ -67,7 +68,9 @@ def test_nothing_is_found_in_the_mended_twin(name):
     """Whatever the schedule, the twin does what is right."""
     pattern = PATTERNS[name]
     report = search(pattern, pattern.mended, schedules=SCHEDULES_OF_TWINS)
-    assert report.verdict in {"passed", "exhausted"}, report
+    assert report.failure is None, report
+    # Who spins may be kept spinning past every limit, which shows nothing.
+    assert report.verdict in {"passed", "exhausted"} or pattern.kind == "livelock", report
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -187,7 +187,6 @@ class ResultsOutOfOrder(Pattern):
     """Jobs append their results to a list, which is taken to be in the order of the jobs."""
 
     source = "Python"
-    depth = 0
     memory = False
 
     def __init__(self):

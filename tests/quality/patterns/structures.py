@@ -327,8 +327,7 @@ class SafeStack(Pattern):
 
     source = "SCTBench misc/safestack"
     depth = 5
-    schedules = 1_000_000
-
+    challenge = True
     threads = 3
 
     def __init__(self):
