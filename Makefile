@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Processes that share the test suite.
 JOBS ?= auto
 
-.PHONY: help demo test test-long lint format scenario bench bench-peers bench-short soak crash clean
+.PHONY: help demo test test-long lint format scenario quality quality-short bench bench-peers bench-short soak crash clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -38,6 +38,12 @@ format: $(BIN)/.ready ## let ruff format and mend what it can
 
 scenario: $(BIN)/.ready ## run the demo's scenario
 	@$(BIN)/routilux-sim run scenarios/concurrent_flow_demo.toml
+
+quality: $(BIN)/.ready ## how soon each strategy finds each bug of the library, as a table for the docs
+	@$(BIN)/python -m tests.quality $(ARGS)
+
+quality-short: $(BIN)/.ready ## the same for a few of them, failing if the portfolio misses one
+	@$(BIN)/python -m tests.quality --short
 
 bench: $(BIN)/.ready ## all benchmarks, with ratios
 	@$(BIN)/python -m benchmarks.engine $(ARGS)

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from routilux_sim.kernel.errors import LivelockError as LivelockError
     from routilux_sim.kernel.errors import NondeterminismError as NondeterminismError
     from routilux_sim.kernel.errors import SimulationError as SimulationError
+    from routilux_sim.linearizability import History as History
+    from routilux_sim.linearizability import NotLinearizableError as NotLinearizableError
+    from routilux_sim.linearizability import WouldBlock as WouldBlock
+    from routilux_sim.linearizability import check_linearizable as check_linearizable
+    from routilux_sim.linearizability import explore_linearizable as explore_linearizable
     from routilux_sim.replay_files import ReplayFileError as ReplayFileError
     from routilux_sim.replay_files import load_schedule as load_schedule
     from routilux_sim.replay_files import save_schedule as save_schedule
@@ -40,10 +45,12 @@ _HOMES = {
     "Execution": "routilux_sim.execution",
     "Failure": "routilux_sim.exploration",
     "HangError": "routilux_sim.kernel.errors",
+    "History": "routilux_sim.linearizability",
     "InconclusiveError": "routilux_sim.kernel.errors",
     "LimitReachedError": "routilux_sim.kernel.errors",
     "LivelockError": "routilux_sim.kernel.errors",
     "NondeterminismError": "routilux_sim.kernel.errors",
+    "NotLinearizableError": "routilux_sim.linearizability",
     "Race": "routilux_sim.judge.races",
     "ReplayFileError": "routilux_sim.replay_files",
     "Report": "routilux_sim.exploration",
@@ -51,7 +58,10 @@ _HOMES = {
     "SimScheduler": "routilux_sim.scheduler",
     "SimulationError": "routilux_sim.kernel.errors",
     "Strategy": "routilux_sim.strategy",
+    "WouldBlock": "routilux_sim.linearizability",
+    "check_linearizable": "routilux_sim.linearizability",
     "explore": "routilux_sim.exploration",
+    "explore_linearizable": "routilux_sim.linearizability",
     "load_schedule": "routilux_sim.replay_files",
     "replay": "routilux_sim.replays",
     "save_schedule": "routilux_sim.replay_files",

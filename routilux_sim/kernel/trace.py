@@ -24,6 +24,7 @@ LOOKS = frozenset(
         "cancelled",
         "done",
         "enumerate",
+        "invoke",
         "is_alive",
         "is_set",
         "locked",
