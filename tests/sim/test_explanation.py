@@ -31,7 +31,7 @@ SCHEDULES = 3_000
 @pytest.fixture(scope="module")
 def failures():
     """A failure of each buggy program."""
-    return {program: explore(program, schedules=SCHEDULES, strategy="random").failure for program in BUGS}
+    return {program: explore(program, schedules=SCHEDULES).failure for program in BUGS}
 
 
 def line_of(program, text, occurrence=0):
