@@ -63,6 +63,10 @@ class Location:
         self._written = 0
         self._others: dict[int, list[int]] | None = None
 
+    def is_known(self) -> bool:
+        """Whether one of several groups that have accessed it is shared."""
+        return len(self.groups) > 1 and any(group.is_shared for group in self.groups)
+
     def note(self, task: int, is_write: bool, clock: Clock) -> bool:
         """Note an access; return whether it conflicts with another task's, and nothing orders the two."""
         if task == self._task:
@@ -238,7 +242,7 @@ class _Now:
             location.is_shared = True
             for other in location.groups:
                 self._share(other)
-        if not group.is_shared:
+        if not group.is_shared and not location.is_known():
             (group.writes if is_write else group.reads)[key] = task
             self._touched.add(group)
             return
@@ -248,6 +252,20 @@ class _Now:
         kernel = self.kernel
         assert kernel is not None  # noqa: S101 - the sites ask before
         kernel.point(op, location)
+
+    def share_what_is_read(self) -> None:
+        """A task goes round and round: have what it reads and does not write be shared, so that others come on."""
+        kernel = self.kernel
+        if kernel is None or kernel.ending:
+            return
+        me = kernel.current
+        for group in sorted(self._touched, key=lambda group: group.key):
+            read = {key for key, task in group.reads.items() if task is me}
+            for held in [self._held[key] for key in read - group.writes.keys() if key in self._held]:
+                for location in held.locations.values():
+                    for other in location.groups:
+                        if other.reads is group.reads:
+                            self._share(other)
 
     def _share(self, group: Group) -> None:
         if not group.is_shared:
