@@ -144,6 +144,30 @@ def test_every_value_of_a_draw_is_tried():
     assert found[1] < every[1] / 2
 
 
+def test_without_memory_points_it_says_what_the_proof_rests_on():
+    """What is done between scheduling points may concern others: with memory points that is found."""
+
+    def program():
+        values, made, lock = {}, [], threading.Lock()
+
+        def make():
+            with lock:
+                made.append(1)
+            return len(made)
+
+        def get():
+            if "key" not in values:
+                values["key"] = make()
+
+        together(get, get)
+        assert len(made) == 1
+
+    report = explore(program, strategy="dpor")
+    assert report.verdict == "exhausted"
+    assert report.proof.endswith("provided that tasks share nothing but what these are about")
+    assert explore(program, strategy="dpor", instrument="auto").verdict == "failed"
+
+
 def test_a_search_that_was_cut_short_proves_nothing():
     """After fewer schedules than there are, or after a failure, nothing is exhausted."""
     strategy = DporStrategy()
