@@ -31,6 +31,7 @@ LOOKS = frozenset(
         "is_alive",
         "is_set",
         "locked",
+        "look",
         "outlast",
         "pass",
         "poll",

@@ -473,3 +473,34 @@ def test_what_orders_of_synchronization_leave_out_is_found_on_plain_attributes()
 def test_what_orders_of_synchronization_leave_out_is_found_on_plain_attributes_of_many_programs():
     """The same for hundreds of programs."""
     assert held_on_plain_attributes(40, 1_000, 300) >= 600
+
+
+def joined_before_it_is_started():
+    thread, log = threading.Thread(target=lambda: None), []
+
+    def join():
+        try:
+            thread.join()
+            log.append("joined")
+        except RuntimeError:
+            log.append("too early")
+
+    together(join, thread.start)
+    return log
+
+
+def alive_when_looked_at():
+    thread, log = threading.Thread(target=lambda: None), []
+    together(lambda: log.append(thread.is_alive()), thread.start)
+    return log
+
+
+@pytest.mark.parametrize("program", [joined_before_it_is_started, alive_when_looked_at])
+def test_whether_a_thread_has_started_is_looked_at(program):
+    """Both answers come up."""
+    every = outcomes(program, EverySchedule(), 10_000)
+    found = outcomes(program, DporStrategy(), 100)
+    assert every is not None
+    assert found is not None
+    assert found[0] == every[0]
+    assert len(found[0]) == 2
