@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from routilux_sim.kernel.core import label_of
 from routilux_sim.kernel.task import Task
-from routilux_sim.kernel.trace import LOOKS, TASKS
+from routilux_sim.kernel.trace import LOOKS, TASKS, address
 
 if TYPE_CHECKING:
     from routilux_sim.kernel.trace import Trace
@@ -53,7 +53,7 @@ def footprint_of(trace: Trace) -> Footprint:
         if obj is None:
             tasks[task] = hash((before, op))
             continue
-        key = id(obj)
+        key = address(obj)
         is_look = op in LOOKS
         if is_look:
             tasks[task] = done = hash((before, op, changed.get(key, 0)))
@@ -80,8 +80,8 @@ def _said(trace: Trace) -> Iterator[tuple[int, str, Any]]:
         if obj is TASKS or (op in UNSAID and not is_step):
             continue
         if op == "end":
-            ended.add(id(obj))
-        elif op == "join" and id(obj) not in ended:
+            ended.add(address(obj))
+        elif op == "join" and address(obj) not in ended:
             # Only once it has ended does it matter that somebody has waited for it.
             continue
         yield task, op, obj

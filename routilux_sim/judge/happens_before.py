@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from routilux_sim.kernel.core import label_of
+from routilux_sim.kernel.trace import address
 
 if TYPE_CHECKING:
     from routilux_sim.kernel.core import Kernel
@@ -100,7 +101,7 @@ class Clocks:
         task = self._kernel.current
         if edge in self._edges and task is not None:
             clock = self.clock(task)
-            key = _address(obj)
+            key = address(obj)
             held = self._released.get(key)
             if held is None:
                 self._released[key] = obj, clock.copy()
@@ -112,7 +113,7 @@ class Clocks:
         """See `Edges`."""
         task = self._kernel.current
         if edge in self._edges and task is not None:
-            held = self._released.get(_address(obj))
+            held = self._released.get(address(obj))
             if held is not None:
                 join(self.clock(task), held[1])
 
@@ -121,7 +122,7 @@ class Clocks:
         task = self._kernel.current
         if edge in self._edges and task is not None:
             clock = self.clock(task)
-            _, waiting = self._sent.setdefault((_address(obj), _address(item)), ((obj, item), deque()))
+            _, waiting = self._sent.setdefault((address(obj), address(item)), ((obj, item), deque()))
             waiting.append(clock.copy())
             self._advance(task, clock, edge, obj)
 
@@ -129,7 +130,7 @@ class Clocks:
         """See `Edges`."""
         task = self._kernel.current
         if edge in self._edges and task is not None:
-            key = _address(obj), _address(item)
+            key = address(obj), address(item)
             _, waiting = self._sent.get(key, (None, None))
             if waiting:
                 join(self.clock(task), waiting.popleft())
@@ -147,9 +148,6 @@ class Clocks:
             deeds = self._deeds[number] = deque(maxlen=DEEDS)
         deeds.append((count, edge, obj))
 
-
-# What `id` tells too, but every call of that raises an audit event, which the simulator listens to.
-_address = object.__hash__
 
 DEEDS = 8
 """So many of a task's latest releases are remembered, to be named in a report."""

@@ -16,6 +16,7 @@ from routilux_sim.judge.happens_before import Clocks
 from routilux_sim.judge.stacks import Place, is_machinery
 from routilux_sim.kernel.core import label_of
 from routilux_sim.kernel.errors import DataRaceError
+from routilux_sim.kernel.trace import address
 
 if TYPE_CHECKING:
     from routilux_sim.kernel.core import Kernel
@@ -216,9 +217,9 @@ class Races(Clocks):
         task = self._kernel.current
         if task is None:
             return
-        memory = self._memory.get(id(obj))
+        memory = self._memory.get(address(obj))
         if memory is None:
-            memory = self._memory[id(obj)] = _Memory(obj)
+            memory = self._memory[address(obj)] = _Memory(obj)
         clock = self.clock(task)
         me = task.number
         locks = tuple(label_of(lock) for lock in self._held.get(me, ()))

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["DEPENDENT", "LOOKS", "NOBODY", "TASKS", "Event", "Trace"]
+__all__ = ["DEPENDENT", "LOOKS", "NOBODY", "TASKS", "Event", "Trace", "address"]
+
+# What `id` tells too, but every call of that raises an audit event, which the simulator listens to.
+address = object.__hash__
 
 Event = tuple[int, str, Any, int, bool]
 """Task number, operation, object, how many decisions had been made, and whether a step begins with it."""
@@ -28,6 +31,7 @@ LOOKS = frozenset(
         "is_alive",
         "is_set",
         "locked",
+        "look",
         "outlast",
         "pass",
         "poll",

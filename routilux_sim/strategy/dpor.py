@@ -6,8 +6,10 @@ few (Abdulla, Aronis, Jonsson and Sagonas, "Source sets: a foundation for optima
 2017), *sleep sets* (Godefroid, 1996) keep what has been tried from being tried again in another order, and a choice
 that is tried is followed by the very steps that reverse the pair. A draw is a choice of data: all its values are tried.
 
-Two things hold for the space that is covered: steps are as coarse as the scheduling points, what a task does between
-two of them is taken to concern nobody else; and the program's own randomness is the same in every execution.
+Steps are independent when they do nothing to an object in common, as far as the trace tells. So what a task does
+between two scheduling points is taken to concern nobody else, and that is so only where accesses to shared memory are
+such points; the proof says so. The program's own randomness is the same in every execution; of a program that draws on
+it nothing is proved.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from routilux_sim.kernel.core import active
+from routilux_sim.kernel.active import active
+from routilux_sim.kernel.trace import address
 from routilux_sim.strategy.reversals import Footprint, Reversal, Steps, conflict, steps_of
 
 if TYPE_CHECKING:
@@ -244,7 +247,7 @@ class DporStrategy:
         place = 0
         for node in self._nodes[start:]:
             if node.tasks:
-                known.update(id(event[2]) for event in events[place : node.offset])
+                known.update(address(event[2]) for event in events[place : node.offset])
                 place = node.offset
                 end = place + 1
                 while end < len(events) and not events[end][4]:

@@ -21,7 +21,7 @@ from collections.abc import Container, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from routilux_sim.kernel.task import Task
-from routilux_sim.kernel.trace import DEPENDENT, NOBODY, Event, Trace
+from routilux_sim.kernel.trace import DEPENDENT, NOBODY, Event, Trace, address
 
 __all__ = ["Footprint", "Reversal", "Steps", "conflict", "steps_of"]
 
@@ -116,7 +116,7 @@ def steps_of(events: Sequence[Event], known: Container[int] | None = None) -> li
             about = _object_of(op, obj)
             if about is not None:
                 name: Any = _name_of(about)
-                if known is not None and type(name) is str and id(about) not in known:
+                if known is not None and type(name) is str and address(about) not in known:
                     name = _AnyOf(_kind(name))
                 found[-1][1].add((op, name))
     return [(task, frozenset(done)) for task, done in found]
@@ -281,7 +281,7 @@ class Steps:
         _join(clock, barrier)
         for op, obj in step.events:
             name = _name_of(obj)
-            for log in self._log.get(id(obj), {}).values():
+            for log in self._log.get(address(obj), {}).values():
                 for other, op2 in reversed(log):
                     if clock.get(other.task, 0) >= other.count:
                         break
@@ -290,7 +290,7 @@ class Steps:
                         break
         clock[step.task] = self._counts[step.task] = step.count
         for op, obj in step.events:
-            self._log.setdefault(id(obj), {}).setdefault(step.task, []).append((step, op))
+            self._log.setdefault(address(obj), {}).setdefault(step.task, []).append((step, op))
         self._clocks[step.task] = clock
         self._last[step.task] = step
         for task in step.wakes:
@@ -302,14 +302,14 @@ class Steps:
         met: dict[int, _Step] = {}
         for op, obj in step.events:
             name = _name_of(obj)
-            for task, log in self._log.get(id(obj), {}).items():
+            for task, log in self._log.get(address(obj), {}).items():
                 if task == step.task:
                     continue
                 for other, op2 in reversed(log):
                     if step.before.get(task, 0) >= other.count:
                         break
                     if depends(op2, op, name) and not _only_in_order(op2, op, obj):
-                        met[id(other)] = other
+                        met[address(other)] = other
                         break
         for other in met.values():
             if other.chosen and other.decision:

@@ -148,6 +148,8 @@ def condition_wait(self: Any, timeout: float | None = None) -> Any:
     mutex = mutex_of(kernel, self._lock)
     if mutex is None:
         return _condition_wait(self, timeout)
+    if mutex._owner is not kernel.current:
+        kernel.touch("locked", mutex)
     if not mutex._is_owned():
         raise RuntimeError("cannot wait on un-acquired lock")
     side = side_of(kernel, self, "Condition")
@@ -194,6 +196,8 @@ def condition_notify(self: Any, n: int = 1) -> None:
     if mutex is None:
         _condition_notify(self, n)
         return
+    if mutex._owner is not kernel.current:
+        kernel.touch("locked", mutex)
     if not mutex._is_owned():
         raise RuntimeError("cannot notify on un-acquired lock")
     side = side_of(kernel, self, "Condition")

@@ -114,16 +114,17 @@ class ThreadHandle:
         kernel = here()
         if kernel is not None:
             kernel.point("is_alive", self._task)
-            if self._task is None:
-                kernel.touch("enumerate", TASKS)
-            elif kernel.edges is not None and self._task.state is DONE:
+            kernel.touch("look", self)
+            if kernel.edges is not None and self._task is not None and self._task.state is DONE:
                 kernel.edges.acquire("end", self._task)
         return self._task is not None and self._task.state is DONE
 
     def join(self, timeout: float | None = None) -> None:
         """Wait until the thread has ended, at most ``timeout`` seconds; a negative number means no limit."""
-        task = self._started()
         kernel = here()
+        if kernel is not None:
+            kernel.touch("look", self)
+        task = self._started()
         if kernel is None:
             return
         if task is kernel.current:
@@ -148,6 +149,7 @@ def start_joinable_thread(function: Any, handle: Any = None, daemon: bool = True
         raise RuntimeError("thread already started")
     kernel.point("start")
     handle._task = _spawn(kernel, function, daemon=daemon)
+    kernel.touch("launch", handle)
     return handle
 
 

@@ -112,6 +112,7 @@ def start(self: threading.Thread) -> None:
         return
     if not self._initialized:  # type: ignore[attr-defined]
         raise RuntimeError("thread.__init__() not called")
+    kernel.touch("look", self)
     if self._started._flag:  # type: ignore[attr-defined]
         raise RuntimeError("threads can only be started once")
     kernel.point("start")
@@ -127,6 +128,7 @@ def launch(kernel: Kernel, self: threading.Thread) -> None:
     self._ident = task.number  # type: ignore[attr-defined]
     self._native_id = task.number  # type: ignore[attr-defined]
     self._started._flag = True  # type: ignore[attr-defined] # no scheduling point: starting is one operation
+    kernel.touch("launch", self)
 
 
 def _run(thread: threading.Thread, usual_hook: Any) -> None:
@@ -180,6 +182,8 @@ def join(self: threading.Thread, timeout: float | None = None) -> None:
         if task is None:
             _join(self, timeout)
         return
+    # Who comes before its start is told so.
+    kernel.touch("look", self)
     if task is None:
         raise RuntimeError("cannot join thread before it is started")
     if task is kernel.current:
@@ -200,8 +204,7 @@ def is_alive(self: threading.Thread) -> bool:
         return _is_alive(self)
     if kernel is not None:
         kernel.point("is_alive", task)
-        if task is None:
-            kernel.touch("enumerate", TASKS)
+        kernel.touch("look", self)
         # Somebody may have started it meanwhile.
         task = _task_of(self)
         if kernel.edges is not None and task is not None and task.state is DONE:

@@ -144,6 +144,30 @@ def test_every_value_of_a_draw_is_tried():
     assert found[1] < every[1] / 2
 
 
+def test_without_memory_points_it_says_what_the_proof_rests_on():
+    """What is done between scheduling points may concern others: with memory points that is found."""
+
+    def program():
+        values, made, lock = {}, [], threading.Lock()
+
+        def make():
+            with lock:
+                made.append(1)
+            return len(made)
+
+        def get():
+            if "key" not in values:
+                values["key"] = make()
+
+        together(get, get)
+        assert len(made) == 1
+
+    report = explore(program, strategy="dpor")
+    assert report.verdict == "exhausted"
+    assert report.proof.endswith("provided that tasks share nothing but what these are about")
+    assert explore(program, strategy="dpor", instrument="auto").verdict == "failed"
+
+
 def test_a_search_that_was_cut_short_proves_nothing():
     """After fewer schedules than there are, or after a failure, nothing is exhausted."""
     strategy = DporStrategy()
@@ -449,3 +473,34 @@ def test_what_orders_of_synchronization_leave_out_is_found_on_plain_attributes()
 def test_what_orders_of_synchronization_leave_out_is_found_on_plain_attributes_of_many_programs():
     """The same for hundreds of programs."""
     assert held_on_plain_attributes(40, 1_000, 300) >= 600
+
+
+def joined_before_it_is_started():
+    thread, log = threading.Thread(target=lambda: None), []
+
+    def join():
+        try:
+            thread.join()
+            log.append("joined")
+        except RuntimeError:
+            log.append("too early")
+
+    together(join, thread.start)
+    return log
+
+
+def alive_when_looked_at():
+    thread, log = threading.Thread(target=lambda: None), []
+    together(lambda: log.append(thread.is_alive()), thread.start)
+    return log
+
+
+@pytest.mark.parametrize("program", [joined_before_it_is_started, alive_when_looked_at])
+def test_whether_a_thread_has_started_is_looked_at(program):
+    """Both answers come up."""
+    every = outcomes(program, EverySchedule(), 10_000)
+    found = outcomes(program, DporStrategy(), 100)
+    assert every is not None
+    assert found is not None
+    assert found[0] == every[0]
+    assert len(found[0]) == 2
