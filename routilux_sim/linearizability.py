@@ -88,7 +88,8 @@ class History:
         """Return a stand-in for an object: it is called like that, and every call is recorded.
 
         Calls of methods are, and ``len()``, ``in``, ``[]`` and calling the object itself. Attributes that cannot be
-        called are handed through, and none can be set. In a simulation a call's beginning and end are scheduling points.
+        called are handed through, and none can be set. In a simulation a call's beginning and end are scheduling
+        points.
         """
         signs = {name: _sign(name) for name in _SIGNS if hasattr(type(target), name)}
         return type("Recorded", (_Recorded,), {"__slots__": (), **signs})(self, target)
