@@ -68,7 +68,7 @@ def _why(operations: Sequence[Operation], attempt: Attempt) -> Iterator[str]:
 
 
 class History:
-    """Records calls of an object by several tasks: on simulated threads, or on real ones.
+    """Records calls of one object by several tasks: on simulated threads, or on real ones.
 
     Attributes:
         operations: The calls so far, in the order in which they began.
@@ -88,10 +88,11 @@ class History:
         """Return a stand-in for an object: it is called like that, and every call is recorded.
 
         Calls of methods are, and ``len()``, ``in``, ``[]`` and calling the object itself. Attributes that cannot be
-        called are handed through. In a simulation a call's beginning and end are scheduling points.
+        called are handed through, and none can be set. In a simulation a call's beginning and end are scheduling
+        points.
         """
         signs = {name: _sign(name) for name in _SIGNS if hasattr(type(target), name)}
-        return type("Recorded", (_Recorded,), signs)(self, target)
+        return type("Recorded", (_Recorded,), {"__slots__": (), **signs})(self, target)
 
     def call(self, function: Callable[..., Any], method: str, *args: Any, **kwargs: Any) -> Any:
         """Call a function, recorded as a call of ``method``; return what it returns."""

@@ -10,19 +10,17 @@ from routilux_sim import explore, replay
 from tests.quality.patterns import PATTERNS
 
 SCHEDULES_OF_TWINS = 500
+SCHEDULES_OF_SPINNING_TWINS = 60
+"""An execution in which a strategy keeps a task spinning is a long one, until it is scheduled fairly."""
 FOUND = [name for name, pattern in PATTERNS.items() if not pattern.challenge]
 SMALL = [name for name, pattern in PATTERNS.items() if pattern.small]
 
 
 def search(pattern, program, **options):
     """Explore a pattern's program with memory accesses as scheduling points."""
-    options = {
-        "strategy": "portfolio",
-        "instrument": "auto",
-        "max_steps": pattern.max_steps,
-        "shrink": False,
-        **options,
-    }
+    options = {"strategy": "portfolio", "instrument": "auto", "shrink": False, **options}
+    if program == pattern.buggy:
+        options["max_steps"] = pattern.max_steps
     return explore(program, **options)
 
 
@@ -67,10 +65,9 @@ def test_a_bug_of_memory_needs_them(name):
 def test_nothing_is_found_in_the_mended_twin(name):
     """Whatever the schedule, the twin does what is right."""
     pattern = PATTERNS[name]
-    report = search(pattern, pattern.mended, schedules=SCHEDULES_OF_TWINS)
-    assert report.failure is None, report
-    # Who spins may be kept spinning past every limit, which shows nothing.
-    assert report.verdict in {"passed", "exhausted"} or pattern.kind == "livelock", report
+    spins = pattern.kind == "livelock"
+    report = search(pattern, pattern.mended, schedules=SCHEDULES_OF_SPINNING_TWINS if spins else SCHEDULES_OF_TWINS)
+    assert report.verdict in {"passed", "exhausted"}, report
 
 
 @pytest.mark.parametrize("name", SMALL)

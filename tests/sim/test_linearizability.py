@@ -302,6 +302,17 @@ def test_signs_are_recorded_as_calls():
     check_linearizable(dict, history.operations[:-1])
 
 
+def test_attributes_are_handed_through_and_none_can_be_set():
+    """What is no call is not recorded, and setting what the object would not see is an error."""
+    history = History()
+    cell = history.wrap(Cell())
+    cell.write(3)
+    assert cell.value == 3
+    with pytest.raises(AttributeError):
+        cell.value = 4
+    assert len(history.operations) == 1
+
+
 def test_a_call_that_never_returns_stays_open():
     """A reader that still waits at the end may have anything."""
 

@@ -26,7 +26,7 @@ class Pattern:
         depth: Preemptions that the bug needs, when everything else goes by FIFO.
         memory: Whether it needs scheduling points at memory accesses; else those at synchronization will do.
         schedules: How many schedules a search of its kind may take.
-        max_steps: How many steps an execution may take; short where a livelock is expected.
+        max_steps: How many steps an execution of the buggy program may take; few where a livelock is expected.
         challenge: Whether it is known to be out of reach of most searches, so that none is held to it.
         small: Whether the interleavings of the mended twin are few enough to run them all.
         twin: The same program, mended.
@@ -38,7 +38,7 @@ class Pattern:
     depth: ClassVar[int] = 1
     memory: ClassVar[bool] = True
     schedules: ClassVar[int] = 10_000
-    max_steps: ClassVar[int] = 20_000
+    max_steps: ClassVar[int] = 1_000_000
     challenge: ClassVar[bool] = False
     small: ClassVar[bool] = False
     twin: ClassVar[type[Pattern]]
