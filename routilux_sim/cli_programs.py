@@ -39,7 +39,8 @@ INSTRUMENT = click.option(
     "--instrument",
     multiple=True,
     metavar="NAME",
-    help="Have memory accesses be scheduling points: 'auto', or a module or package; may be given more than once.",
+    help="Where accesses to shared memory are scheduling points: a module or package, more than once if need be; 'auto', "
+    "the program's module and the project's packages; or 'none'.  [default: auto]",
 )
 
 
@@ -125,9 +126,9 @@ def _taken_by_explore(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _instrument(names: tuple[str, ...]) -> str | tuple[str, ...] | None:
-    if not names:
+    if names == ("none",):
         return None
-    return "auto" if names == ("auto",) else names
+    return "auto" if names in {(), ("auto",)} else names
 
 
 def _keep_shrunk(report: Report, kept: Artifacts) -> None:

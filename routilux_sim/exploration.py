@@ -180,7 +180,7 @@ def explore(
     races: RaceMode | None = None,
     allow_races: Sequence[str] = (),
     workers: int = 1,
-    instrument: Instrument = None,
+    instrument: Instrument = "auto",
     shrink: bool = True,
     on_failure: Callable[[Execution], object] | None = None,
 ) -> Report:

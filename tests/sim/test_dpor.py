@@ -162,7 +162,7 @@ def test_without_memory_points_it_says_what_the_proof_rests_on():
         together(get, get)
         assert len(made) == 1
 
-    report = explore(program, strategy="dpor")
+    report = explore(program, strategy="dpor", instrument=None)
     assert report.verdict == "exhausted"
     assert report.proof.endswith("provided that tasks share nothing but what these are about")
     assert explore(program, strategy="dpor", instrument="auto").verdict == "failed"

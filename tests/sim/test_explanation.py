@@ -1,5 +1,6 @@
 """A failure is explained so that a person can follow it: one sentence, the conflict's name, the steps, the way back."""
 
+import functools
 import inspect
 import re
 import threading
@@ -19,11 +20,15 @@ from buggy_programs import (
 )
 from sim_helpers import ids, run_threads
 
-from routilux_sim import explore, simulate
+from routilux_sim import explore as explore_memory
+from routilux_sim import simulate
 from routilux_sim.execution import Campaign
 from routilux_sim.explanation import LONG, explain, explain_findings
 from routilux_sim.findings import REPEATS, investigate
 from routilux_sim.kernel.core import here
+
+# These tests are about synchronization operations alone.
+explore = functools.partial(explore_memory, instrument=None)
 
 SCHEDULES = 3_000
 

@@ -75,7 +75,7 @@ def test_exploration_finds_the_order_that_loses_it():
 
 def test_a_predicate_mends_it():
     """The same program that looks before it waits never fails."""
-    assert explore(careful, schedules=300).verdict == "passed"
+    assert explore(careful, schedules=300).verdict in {"passed", "exhausted"}
 
 
 def test_nobody_notifies():

@@ -1,5 +1,6 @@
 """A failing schedule becomes the simplest one that fails in the same way, and has a passing one beside it."""
 
+import functools
 import itertools
 import threading
 from itertools import pairwise
@@ -8,7 +9,8 @@ import pytest
 from buggy_programs import BUGS, Location, lost_update, lost_update_in_a_crowd, missed_notify, two_sections, yielding
 from sim_helpers import ids, run_threads
 
-from routilux_sim import exploration, explore, replay, simulate, trials
+from routilux_sim import exploration, replay, simulate, trials
+from routilux_sim import explore as explore_memory
 from routilux_sim.execution import Campaign
 from routilux_sim.judge.signature import signature_of
 from routilux_sim.kernel.core import here
@@ -16,6 +18,9 @@ from routilux_sim.nearest import nearest_passing
 from routilux_sim.shrink import shrink
 from routilux_sim.strategy.guided import OPEN, Anchor, GuidedStrategy, Ledger
 from routilux_sim.trials import Budget
+
+# These tests are about synchronization operations alone.
+explore = functools.partial(explore_memory, instrument=None)
 
 SCHEDULES = 3_000
 """Enough for plain random to find each of the bugs."""

@@ -218,7 +218,7 @@ def test_context_managers_unwind_in_their_own_task():
         assert [name for name in ended if name[0] == "0"] == ["0b", "0a"]
         assert time.monotonic() == 2.0
 
-    assert explore(program, schedules=200).verdict == "passed"
+    assert explore(program, schedules=200).verdict in {"passed", "exhausted"}
 
 
 def draw_everything():

@@ -1,5 +1,6 @@
 """Several processes come to the same as one, and say where they cannot be."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -9,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from routilux_sim import explore
+from routilux_sim import explore as explore_memory
 from tests.strategy.small import guarded
+
+# These tests are about synchronization operations alone.
+explore = functools.partial(explore_memory, instrument=None)
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,9 +24,11 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no for
 def run(code: str) -> str:
     """Run code in a process that has no other threads: pytest's workers may have some."""
     head = """
-        import os, signal
-        from routilux_sim import explore
+        import functools, os, signal
+        from routilux_sim import explore as explore_memory
         from tests.strategy.small import *
+
+        explore = functools.partial(explore_memory, instrument=None)
 
         def told(report):
             failure = report.failure
