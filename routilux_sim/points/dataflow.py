@@ -24,7 +24,6 @@ _EFFECTS: dict[str, tuple[int, int]] = {
     "CALL_INTRINSIC_1": (1, 1),
     "CALL_INTRINSIC_2": (2, 1),
     "YIELD_VALUE": (1, 1),
-    "SEND": (2, 2),
     "BEFORE_WITH": (1, 2),
     "LOAD_METHOD": (1, 2),
     "END_SEND": (2, 1),
@@ -125,6 +124,8 @@ def _result(name: str, stack: Stack) -> Origin:
 
 
 def _effect(item: Any, jump: bool) -> tuple[int, int]:
+    if item.name == "SEND":
+        return 2, 2 + item.stack_effect(jump)
     before, after = item.pre_and_post_stack_effect(jump)
     return (0, before + after) if before > 0 else (-before, after)
 

@@ -160,9 +160,9 @@ class Plan:
         name = plain_name(code)
         label = self._label(origin, code)
         if label is None:
-            return group_of(f"{name}:()", "", numbered=True)
-        if origin is not None and origin[0] == "local":
-            return group_of(f"{name}:{origin[1]}[]", label)
+            # What a comprehension iterates over is a variable of its own up to Python 3.11.
+            kind = ".0" if origin == ("local", ".0") else "()"
+            return group_of(f"{name}:{kind}", "", numbered=True)
         return group_of(f"{label}[]", label)
 
     def _label(self, origin: Origin, code: CodeType) -> str | None:
@@ -172,7 +172,7 @@ class Plan:
         if kind == "attr":
             return f"{self._owner(origin[2], code)}.{origin[1]}"
         if kind == "local" and not origin[1].startswith("."):
-            return f"{plain_name(code).rpartition('<locals>.')[2]}.{origin[1]}"
+            return f"{plain_name(code)}.<locals>.{origin[1]}"
         if kind == "cell":
             owner = self._stores.owner(code, origin[1]) or plain_name(code)
             return f"{owner}.<locals>.{origin[1]}"

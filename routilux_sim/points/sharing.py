@@ -63,6 +63,10 @@ class Location:
         self._written = 0
         self._others: dict[int, list[int]] | None = None
 
+    def is_known(self) -> bool:
+        """Whether one of several groups that have accessed it is shared."""
+        return len(self.groups) > 1 and any(group.is_shared for group in self.groups)
+
     def note(self, task: int, is_write: bool, clock: Clock) -> bool:
         """Note an access; return whether it conflicts with another task's, and nothing orders the two."""
         if task == self._task:
@@ -238,7 +242,7 @@ class _Now:
             location.is_shared = True
             for other in location.groups:
                 self._share(other)
-        if not group.is_shared:
+        if not group.is_shared and not location.is_known():
             (group.writes if is_write else group.reads)[key] = task
             self._touched.add(group)
             return
