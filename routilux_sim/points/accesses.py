@@ -10,7 +10,19 @@ import bytecode as bc
 from routilux_sim.points.containers import FUNCTIONS, METHODS, READ, WRITE
 from routilux_sim.points.dataflow import Origin, Stack, stacks
 
-__all__ = ["ARGUMENT", "ATTRIBUTE", "BOUND", "CELL", "CONTAINER", "GLOBAL", "NAMED", "STEP", "Access", "accesses"]
+__all__ = [
+    "ARGUMENT",
+    "ATTRIBUTE",
+    "BOUND",
+    "CELL",
+    "CONTAINER",
+    "GLOBAL",
+    "NAMED",
+    "STEP",
+    "TURN",
+    "Access",
+    "accesses",
+]
 
 ATTRIBUTE = "attribute"
 CONTAINER = "container"
@@ -20,6 +32,7 @@ NAMED = "named"
 STEP = "step"
 CELL = "cell"
 GLOBAL = "global"
+TURN = "turn"
 
 
 class Access(NamedTuple):
@@ -29,7 +42,8 @@ class Access(NamedTuple):
         at: The index of the instruction that it is to be noted before.
         what: `ATTRIBUTE` or `CONTAINER`: the object is on the stack; `BOUND`: a method bound to it is; `ARGUMENT`: it
             is a function's first argument; `NAMED`: ``getattr`` and the like, whose name follows the object; `STEP`: an
-            iterator over it is; `CELL`, `GLOBAL`: a variable.
+            iterator over it is; `CELL`, `GLOBAL`: a variable; `TURN`: none, but a
+            loop that steps through nothing goes back to its beginning.
         op: ``read`` or ``write``.
         depth: How deep on the stack the object is, from 1 for the top; 0 for variables.
         name: Of the attribute, variable or method.
@@ -86,10 +100,12 @@ def accesses(code: bc.Bytecode) -> list[Access]:
     """
     found: list[Access] = []
     for index, (item, stack) in enumerate(zip(code, stacks(code), strict=True)):
-        if stack is not None and isinstance(item, bc.Instr) and item.name in _KINDS:
-            access = _KINDS[item.name](code, index, item, stack)
-            if access is not None:
-                found.append(access)
+        if stack is not None and isinstance(item, bc.Instr):
+            found += [
+                access
+                for table in (_KINDS, _TURNS)
+                if item.name in table and (access := table[item.name](code, index, item, stack)) is not None
+            ]
     return found
 
 
@@ -125,6 +141,12 @@ def _step(code: bc.Bytecode, index: int, item: Any, stack: Stack) -> Access:  # 
     iterator = stack[-1]
     known = iterator is not None and iterator[0] == "iterator"
     return Access(index, STEP, READ, 1, "next", iterator[1] if iterator is not None and known else None)
+
+
+def _turn(code: bc.Bytecode, index: int, item: Any, stack: Stack) -> Access | None:  # noqa: ARG001 - a handler's
+    start = next(at for at, other in enumerate(code) if other is item.arg)
+    first = next(other for other in code[start:] if isinstance(other, bc.Instr))
+    return None if start > index or first.name == "FOR_ITER" else Access(index, TURN, READ, 0, "", None)
 
 
 def _binary(code: bc.Bytecode, index: int, item: Any, stack: Stack) -> Access | None:  # noqa: ARG001 - a handler's
@@ -186,3 +208,7 @@ _KINDS: dict[str, Any] = {
     "PRECALL" if sys.version_info < (3, 12) else "CALL": _call,
     "CALL_KW": _call,
 }
+
+# Up to Python 3.11 some of them are tests, too.
+_BACKWARD = ("JUMP_BACKWARD", *(f"POP_JUMP_BACKWARD_IF_{truth}" for truth in ("TRUE", "FALSE", "NONE", "NOT_NONE")))
+_TURNS: dict[str, Any] = dict.fromkeys(_BACKWARD, _turn)

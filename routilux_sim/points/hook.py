@@ -13,18 +13,19 @@ from types import BuiltinMethodType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from routilux_sim.points.containers import OUTER_ITERATORS, OWN_ITERATORS, is_container
-from routilux_sim.points.sharing import address
+from routilux_sim.points.sharing import address, now
 
 if TYPE_CHECKING:
     from routilux_sim.kernel.core import Kernel
 
-__all__ = ["HOOKS", "access", "begin", "bound", "containers_behind", "end", "named", "paused", "step"]
+__all__ = ["HOOKS", "access", "begin", "bound", "containers_behind", "end", "named", "paused", "step", "turn"]
 
 
 class Idle:
     """In the place of a kernel when none runs: what nobody has accessed was accessed by its current task."""
 
     current = None
+    steps = -1
 
 
 _kernel: Any = Idle
@@ -105,7 +106,26 @@ def named(obj: Any, name: Any, site: Any) -> None:
         site.named(obj, name)
 
 
-HOOKS = frozenset((access, bound, step, named))
+def turn() -> None:
+    """A loop that steps through nothing begins anew: perhaps it waits for what another task is to write."""
+    global _turns, _steps  # noqa: PLW0603 - counted at every turn
+    kernel = _kernel
+    if kernel.steps != _steps:
+        _turns, _steps = 0, kernel.steps
+        return
+    _turns += 1
+    if _turns == PATIENCE:
+        _turns = 0
+        now.share_what_is_read()
+
+
+_turns = 0
+_steps = -1
+
+PATIENCE = 2_000
+"""So many turns of loops without any step of the execution are taken for waiting."""
+
+HOOKS: frozenset[Any] = frozenset((access, bound, step, named, turn))
 
 
 def containers_behind(iterator: Any, depth: int = 3) -> list[Any]:

@@ -7,7 +7,7 @@ from types import CodeType
 from typing import Any
 
 from routilux_sim.points import hook
-from routilux_sim.points.accesses import ARGUMENT, ATTRIBUTE, BOUND, CELL, CONTAINER, GLOBAL, NAMED, STEP, Access
+from routilux_sim.points.accesses import ARGUMENT, ATTRIBUTE, BOUND, CELL, CONTAINER, GLOBAL, NAMED, STEP, TURN, Access
 from routilux_sim.points.calibration import counts
 from routilux_sim.points.containers import WRITE
 from routilux_sim.points.dataflow import Origin
@@ -83,6 +83,7 @@ class Plan:
             STEP: self._step,
             CELL: self._cell,
             GLOBAL: self._global,
+            TURN: lambda _access, _place: Call(hook.turn, ()),
         }
 
     def rewritten(self, code: CodeType) -> CodeType:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import bytecode as bc
 from bytecode.instr import CellVar, FreeVar
 
-from routilux_sim.points.accesses import BOUND, CELL, GLOBAL, NAMED, Access, accesses
+from routilux_sim.points.accesses import BOUND, CELL, GLOBAL, NAMED, TURN, Access, accesses
 from routilux_sim.points.dataflow import UnclearError
 
 __all__ = ["Call", "Place", "Selection", "rewrite"]
@@ -42,7 +42,8 @@ class Call(NamedTuple):
     """What is to be called before an access.
 
     Attributes:
-        function: Called with the object accessed (for a method, with the bound method) and the arguments.
+        function: Called with the object accessed (for a method, with the bound method) and the arguments; for a global
+            variable and a loop's turn, with the arguments.
         arguments: Hashable constants.
     """
 
@@ -112,13 +113,16 @@ class _Rewriting:
         function = instruction("LOAD_CONST", call.function)
         made = [instruction("PUSH_NULL"), function] if _BEFORE_313 else [function, instruction("PUSH_NULL")]
         arguments = list(call.arguments)
-        if access.what == CELL:
+        count = 1 + len(arguments)
+        if access.what == TURN:
+            count -= 1
+        elif access.what == CELL:
             made.append(instruction("LOAD_CLOSURE" if _BEFORE_313 else "LOAD_FAST", self._variable(access.name)))
         elif access.what == GLOBAL:
             made.append(instruction("LOAD_CONST", arguments.pop(0)))
+            count -= 1
         else:
             made.append(instruction("COPY", access.depth + 2))
-        count = 1 + len(arguments)
         if access.what == NAMED:
             # The name is the next argument; the copy of the object lies above it.
             made.append(instruction("COPY", access.depth + 2))

@@ -253,6 +253,20 @@ class _Now:
         assert kernel is not None  # noqa: S101 - the sites ask before
         kernel.point(op, location)
 
+    def share_what_is_read(self) -> None:
+        """A task goes round and round: have what it reads and does not write be shared, so that others come on."""
+        kernel = self.kernel
+        if kernel is None or kernel.ending:
+            return
+        me = kernel.current
+        for group in sorted(self._touched, key=lambda group: group.key):
+            read = {key for key, task in group.reads.items() if task is me}
+            for held in [self._held[key] for key in read - group.writes.keys() if key in self._held]:
+                for location in held.locations.values():
+                    for other in location.groups:
+                        if other.reads is group.reads:
+                            self._share(other)
+
     def _share(self, group: Group) -> None:
         if not group.is_shared:
             group.is_shared = True

@@ -25,6 +25,8 @@ class Everything:
         self._done = {}
 
     def call(self, access, place):
+        if access.what == "turn":
+            return Call(self._turn, ())
         function = {"bound": self._bound, "step": self._step, "named": self._named}.get(access.what, self._access)
         return Call(function, ("variable", access.name) if access.what == "global" else (access.name,))
 
@@ -45,6 +47,9 @@ class Everything:
 
     def _step(self, iterator, name):
         hook.containers_behind(iterator)
+        self.calls += 1
+
+    def _turn(self):
         self.calls += 1
 
     def _named(self, obj, attribute, name):
