@@ -39,8 +39,8 @@ INSTRUMENT = click.option(
     "--instrument",
     multiple=True,
     metavar="NAME",
-    help="Where accesses to shared memory are scheduling points: a module or package, more than once if need be; 'auto', "
-    "the program's module and the project's packages; or 'none'.  [default: auto]",
+    help="Where accesses to shared memory are scheduling points: a module or package, more than once if need be; "
+    "'auto', the program's module and the project's packages; or 'none'.  [default: auto]",
 )
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "CONTAINER",
     "GLOBAL",
     "NAMED",
+    "OUTER",
     "STEP",
     "TURN",
     "Access",
@@ -33,6 +34,9 @@ STEP = "step"
 CELL = "cell"
 GLOBAL = "global"
 TURN = "turn"
+
+OUTER: Origin = ("local", ".0")
+"""Where a generator expression has its iterator from; up to Python 3.11 a comprehension, too."""
 
 
 class Access(NamedTuple):
@@ -138,9 +142,12 @@ def _global(code: bc.Bytecode, index: int, item: Any, stack: Stack) -> Access:  
 
 
 def _step(code: bc.Bytecode, index: int, item: Any, stack: Stack) -> Access:  # noqa: ARG001 - a handler's
-    iterator = stack[-1]
-    known = iterator is not None and iterator[0] == "iterator"
-    return Access(index, STEP, READ, 1, "next", iterator[1] if iterator is not None and known else None)
+    origin = stack[-1]
+    if origin is not None and origin[0] == "iterator":
+        origin = origin[1]
+    elif origin != OUTER:
+        origin = None
+    return Access(index, STEP, READ, 1, "next", origin)
 
 
 def _turn(code: bc.Bytecode, index: int, item: Any, stack: Stack) -> Access | None:  # noqa: ARG001 - a handler's

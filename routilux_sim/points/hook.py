@@ -30,9 +30,6 @@ class Idle:
 
 _kernel: Any = Idle
 
-# What `getrefcount` says in `step` of an iterator that only the loop has; measured before it matters.
-_iterators_own = 3
-
 
 def begin(kernel: Kernel) -> None:
     """From now on accesses are of ``kernel``'s tasks."""
@@ -58,12 +55,6 @@ def paused(call: Callable[..., Any]) -> Callable[..., Any]:
             _kernel = kernel
 
     return quietly
-
-
-def measured(count: int) -> None:
-    """Have an iterator with so many references be taken for one that only the loop has."""
-    global _iterators_own  # noqa: PLW0603 - read at every step
-    _iterators_own = count
 
 
 def access(obj: Any, get: Any, site: Any) -> None:
@@ -96,7 +87,7 @@ def step(iterator: Any, get: Any, site: Any) -> None:
         for obj in containers_behind(iterator):
             if get(address(obj)) is not _kernel.current:
                 site.missed(obj)
-    if getrefcount(iterator) > _iterators_own:
+    if getrefcount(iterator) > site.iterators_own:
         site.stepped(iterator)
 
 

@@ -95,10 +95,10 @@ class Instrumentation:
                 plan = plans[key] = Plan(stores, namespace, _done)
             code = _done.original(function.__code__)
             rewritten = plan.rewritten(code)
+            self.refused += plan.refused(code)
             if rewritten is not code:
                 function.__code__ = rewritten
                 self._saved.append((function, code, rewritten))
-                self.refused += plan.refused(code)
 
     def _originals(self, functions: Iterable[FunctionType]) -> list[tuple[CodeType, dict[str, Any]]]:
         return [(_done.original(function.__code__), function.__globals__) for function in functions]

@@ -7,7 +7,19 @@ from types import CodeType
 from typing import Any
 
 from routilux_sim.points import hook
-from routilux_sim.points.accesses import ARGUMENT, ATTRIBUTE, BOUND, CELL, CONTAINER, GLOBAL, NAMED, STEP, TURN, Access
+from routilux_sim.points.accesses import (
+    ARGUMENT,
+    ATTRIBUTE,
+    BOUND,
+    CELL,
+    CONTAINER,
+    GLOBAL,
+    NAMED,
+    OUTER,
+    STEP,
+    TURN,
+    Access,
+)
 from routilux_sim.points.calibration import counts
 from routilux_sim.points.containers import WRITE
 from routilux_sim.points.dataflow import Origin
@@ -134,7 +146,10 @@ class Plan:
     def _step(self, access: Access, place: Place) -> Call:
         group = self._group(access.origin, place.code)
         own = self._own.stepped if _is_local(access.origin) else 0
-        return Call(hook.step, (_get(group, access.op), ContainerSite(access.op, *place, group, access.name, own)))
+        site = ContainerSite(access.op, *place, group, access.name, own)
+        # The variable refers to it, besides the loop.
+        site.iterators_own = self._own.step + (access.origin == OUTER)
+        return Call(hook.step, (_get(group, access.op), site))
 
     def _named(self, access: Access, place: Place) -> Call:
         return Call(hook.named, (NamedSite(access.op, *place, self._find),))
@@ -161,9 +176,7 @@ class Plan:
         name = plain_name(code)
         label = self._label(origin, code)
         if label is None:
-            # What a comprehension iterates over is a variable of its own up to Python 3.11.
-            kind = ".0" if origin == ("local", ".0") else "()"
-            return group_of(f"{name}:{kind}", "", numbered=True)
+            return group_of(f"{name}:{'.0' if origin == OUTER else '()'}", "", numbered=True)
         return group_of(f"{label}[]", label)
 
     def _label(self, origin: Origin, code: CodeType) -> str | None:
@@ -198,7 +211,7 @@ class Plan:
 
 
 def _is_local(origin: Origin) -> bool:
-    return origin is not None and origin[0] == "local"
+    return origin is not None and origin[0] == "local" and origin != OUTER
 
 
 def _get(caches: Any, op: str) -> Any:

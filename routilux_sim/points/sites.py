@@ -245,15 +245,19 @@ class ContainerSite(Site):
         group: What it is called here.
         name: Of the method or function that accesses it; empty if none does.
         own: The references to a container that only a local variable has, as `missed` counts them; 0: whatever has it.
+
+    Attributes:
+        iterators_own: The references to an iterator that only a loop has, as `hook.step` counts them.
     """
 
-    __slots__ = ("_group", "_name", "_own")
+    __slots__ = ("_group", "_name", "_own", "iterators_own")
 
     def __init__(self, op: str, code: CodeType, line: int | None, group: Group, name: str, own: int) -> None:
         super().__init__(op, code, line)
         self._group = group
         self._name = name
         self._own = own
+        self.iterators_own = 0
 
     def missed(self, obj: Any) -> None:
         """Note an access to ``obj``, if it is a container or an iterator."""
