@@ -70,6 +70,7 @@ class PortfolioStrategy:
         self._members: dict[str, Strategy] = {
             name: names.make_strategy(name) for name in SHARES if name in names.STRATEGIES
         }
+        self._names = tuple(self._members)
         self._over: set[str] = set()
         self._doubted: set[str] = set()
         self._current: Strategy = self._members["random"]
@@ -123,7 +124,7 @@ class PortfolioStrategy:
             return "fifo" if self._first is not None else "random"
         place = (number * GOLDEN + self._offset) % 1.0 * self._cumulated[-1]
         index = bisect(self._cumulated, place)
-        return list(self._members)[min(index, len(self._members) - 1)]
+        return self._names[min(index, len(self._names) - 1)]
 
     def begin(self, seed: int) -> bool:
         """Let the member whose turn it is get ready; False when one of them has proved something, or doubts."""
