@@ -214,7 +214,7 @@ class Campaign:
     @property
     def sees_memory(self) -> bool:
         """Whether what the code under test does to memory that tasks share is seen, as far as it can be rewritten."""
-        return self._points is not None and not self._points.refused
+        return self._points is not None and self._points.found > 0 and not self._points.refused
 
     @property
     def shared(self) -> frozenset[str] | None:

@@ -178,6 +178,7 @@ def _work(campaign: Campaign, search: Search, connection: Connection, place: int
     try:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         with campaign.running():
+            search.prepare()
             while True:
                 numbers, lesson, ratio = connection.recv()
                 if lesson is not None:
