@@ -348,13 +348,7 @@ class _Exploration:
             return None
 
     def _words(self, bound: str) -> str:
-        campaign = self._campaign
-        return words_of_proof(
-            bound,
-            campaign.granularity,
-            reduced=self._search.reduced,
-            sees_memory=campaign.sees_memory,
-        )
+        return words_of_proof(bound, self._campaign.granularity, reduced=self._search.reduced)
 
     def _report(
         self,

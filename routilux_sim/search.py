@@ -117,7 +117,7 @@ class Search:
         """Get ready, once the campaign is running."""
         prepare = getattr(self.strategy, "prepare", None)
         if prepare is not None:
-            prepare(self._seed, self._budget, self._campaign.sees_memory)
+            prepare(self._seed, self._budget)
 
     def rows(self) -> Iterator[Row]:
         """Run one schedule after the other."""

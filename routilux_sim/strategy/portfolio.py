@@ -87,10 +87,8 @@ class PortfolioStrategy:
         self._pairs: set[int] = set()
         self._cumulated: list[float] = []
         self._share()
-        self._sees_memory = False
         self.proof: str | None = None
         self.doubt: str | None = None
-        self.reduces = False
 
     @property
     def name(self) -> str:
@@ -107,9 +105,8 @@ class PortfolioStrategy:
         """Whether that member needs a trace."""
         return needs_trace(self._current)
 
-    def prepare(self, seed: int, schedules: int, sees_memory: bool) -> None:  # noqa: ARG002 - the shares are the same
+    def prepare(self, seed: int, schedules: int) -> None:  # noqa: ARG002 - the shares are the same for any number
         """Count schedules from here."""
-        self._sees_memory = sees_memory
         self._plain = names.make_strategy("fifo")
         self._first = seed
         self._offset = (seed % 1000) * GOLDEN * GOLDEN
@@ -132,9 +129,8 @@ class PortfolioStrategy:
         strategy = self._plain if member == "fifo" else self._members[member]
         if member in self._over or not (strategy.begin(seed) or self._begin_anew(member, seed)):
             self.doubt = doubt_of(strategy)
-            self.reduces = reduces(strategy)
-            if self._sees_memory or not self.reduces:
-                # Else what it has left out may come to something else, for all that anybody knows.
+            if not reduces(strategy):
+                # Else what it has left out may come to something else after all: through what nobody saw tasks share.
                 self.proof = proof_of(strategy)
             if self.proof is not None or self.doubt is not None:
                 return False

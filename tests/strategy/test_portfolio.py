@@ -40,7 +40,7 @@ def test_one_seed_one_portfolio():
 def test_more_goes_to_whom_finds_more():
     """A member that alone shows new pairs gets more than it had, and the first share again once nobody finds any."""
     strategy = PortfolioStrategy()
-    strategy.prepare(0, 10_000, sees_memory=False)
+    strategy.prepare(0, 10_000)
 
     def shares():
         whose = [strategy._whose(number) for number in range(1, 4000)]

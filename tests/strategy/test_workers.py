@@ -183,7 +183,7 @@ def test_memory_that_turns_out_shared_is_the_same_for_all():
         """
     )
     assert {line.split()[-1] for line in said.splitlines()} == {"True"}, said
-    assert {line.split()[0] for line in said.splitlines()} == {"passed", "exhausted"}, said
+    assert {line.split()[0] for line in said.splitlines()} <= {"passed", "exhausted"}, said
 
 
 @needs_fork
