@@ -1,6 +1,7 @@
 """Splits the schedules over several strategies, and gives more to those that find new behaviour.
 
-No strategy is the best on all programs. The first schedule is the plain one. Each later one is given to one of the
+No strategy is the best on all programs. The first schedule is the plain one, and a few
+have their places after it. Each later one is given to one of the
 members by its number and by what they have found so far: a member's share is between half of and several times its
 first one, by the new happens-before classes and ordered conflicting pairs that its schedules have shown lately. When
 none shows anything new any more, the shares are the first ones again.
@@ -27,6 +28,14 @@ __all__ = ["SHARES", "Note", "PortfolioStrategy"]
 SHARES = {"random": 2.0, "pct": 3.0, "pos": 2.0, "surw": 1.5, "mutation": 4.0, "dfs": 1.0, "dpor": 1.0}
 """Whose schedules how many are, in proportion; those that are not installed have none."""
 
+# fmt: off
+OPENING = (
+    "fifo", "dpor", "random", "dpor", "surw", "random", "dpor", "pos", "random", "dpor",
+    "pct", "mutation", "dpor", "random", "surw", "dpor", "dfs", "pos", "random", "dpor",
+)
+# fmt: on
+"""Whose the first schedules are: most bugs are shallow, and found soonest by who tries what matters, or anything."""
+
 SYSTEMATIC = frozenset({"dfs", "dpor"})
 """They end by themselves, and with a proof if nothing was left out."""
 
@@ -35,6 +44,10 @@ DECAY = 0.9
 
 NOTHING = 0.01
 """Pairs found in a schedule that count for nothing in comparison."""
+
+LONGEST = 20_000
+"""Decisions of an execution that is too long for systematic members: a task waits in a loop, say, and is never kept
+from it."""
 
 MOST_KEPT = 2_000_000
 """Decisions that a systematic member may keep before it is given up: its memory."""
@@ -117,8 +130,11 @@ class PortfolioStrategy:
 
     def _whose(self, seed: int) -> str:
         number = seed - (seed if self._first is None else self._first)
-        if number == 0:
-            return "fifo" if self._first is not None else "random"
+        if self._first is None:
+            return "random"
+        if number < len(OPENING):
+            member = OPENING[number]
+            return member if member in self._members or member == "fifo" else "random"
         place = (number * GOLDEN + self._offset) % 1.0 * self._cumulated[-1]
         index = bisect(self._cumulated, place)
         return self._names[min(index, len(self._names) - 1)]
@@ -156,7 +172,8 @@ class PortfolioStrategy:
         """Tell the member."""
         end = getattr(self._current, "end", None)
         inner = None if end is None else end(outcome)
-        if getattr(self._current, "kept", 0) > MOST_KEPT:
+        too_long = self._member in SYSTEMATIC and len(outcome.tape) > LONGEST
+        if too_long or getattr(self._current, "kept", 0) > MOST_KEPT:
             self._over.add(self._member)
             restart = getattr(self._current, "restart", None)
             if restart is not None:
