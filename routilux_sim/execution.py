@@ -212,11 +212,6 @@ class Campaign:
         return "synchronization operations" if self._points is None else self._points.granularity
 
     @property
-    def sees_memory(self) -> bool:
-        """Whether what the code under test does to memory that tasks share is seen, as far as it can be rewritten."""
-        return self._points is not None and not self._points.refused
-
-    @property
     def shared(self) -> frozenset[str] | None:
         """What memory is known to be shared, by name; None if accesses to it are no scheduling points."""
         return None if self._points is None else self._points.sharing.keys

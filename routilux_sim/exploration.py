@@ -192,10 +192,10 @@ def explore(
         program: As for `simulate`; called once a schedule, so it must make its own state.
         schedules: How many to run at most.
         seconds: Real seconds after which no other is begun.
-        seed: The n-th schedule (from 0) runs under ``seed + n``.
+        seed: The n-th schedule (from 0) runs under ``seed + n``; those of ``"dfs"`` and ``"dpor"`` under ``seed``.
         strategy: What makes the decisions: ``"random"``, ``"pct"``, ``"pct:3"`` (with a depth), ``"pos"``, ``"surw"``,
-            ``"mutation"``, ``"dfs"``, ``"dfs:2"`` (with the most preemptions), ``"fifo"``, ``"portfolio"`` (several of
-            them) or a `Strategy`.
+            ``"mutation"``, ``"dfs"``, ``"dfs:2"`` (with the most preemptions), ``"dpor"``, ``"fifo"``, ``"portfolio"``
+            (several of them) or a `Strategy`.
         max_steps: As for `simulate`, for each execution; so are ``max_seconds`` and ``epoch``.
         max_seconds: Virtual seconds.
         epoch: Seconds since 1970.
@@ -348,13 +348,7 @@ class _Exploration:
             return None
 
     def _words(self, bound: str) -> str:
-        campaign = self._campaign
-        return words_of_proof(
-            bound,
-            campaign.granularity,
-            reduced=self._search.reduced,
-            sees_memory=campaign.sees_memory,
-        )
+        return words_of_proof(bound, self._campaign.granularity, reduced=self._search.reduced)
 
     def _report(
         self,

@@ -108,16 +108,20 @@ class Search:
         self._shared = campaign.shared
         self._divisible = is_divisible(strategy)
         self._end = getattr(strategy, "end", None)
-        prepare = getattr(strategy, "prepare", None)
-        if prepare is not None:
-            prepare(seed, schedules, campaign.shared is not None)
 
     def round_from(self, begun: int) -> range:
         """The numbers of the schedules of the round that begins after so many; empty when all have run."""
         return range(begun, min(begun + round_after(begun), self._budget))
 
+    def prepare(self) -> None:
+        """Get ready, once the campaign is running."""
+        prepare = getattr(self.strategy, "prepare", None)
+        if prepare is not None:
+            prepare(self._seed, self._budget)
+
     def rows(self) -> Iterator[Row]:
         """Run one schedule after the other."""
+        self.prepare()
         numbers = self.round_from(0)
         while numbers:
             notes: list[Any] = []

@@ -10,9 +10,11 @@ they were its own.
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -30,6 +32,11 @@ if TYPE_CHECKING:
 __all__ = ["check_can_share", "check_workers", "shared_rows"]
 
 MOST_WORKERS = 1024
+
+_clock = time.perf_counter
+
+_Spent = tuple[tuple[float, int], ...]
+"""Seconds and schedules: of those that any process may run, and of those that are tied to one."""
 
 _Lesson = tuple[list[Any], frozenset[str]]
 """What is learned from a round: what the strategy is told, and what memory turned out to be shared."""
@@ -106,15 +113,18 @@ def shared_rows(campaign: Campaign, search: Search, workers: int) -> Iterator[It
 def _rows(search: Search, connections: list[Connection]) -> Iterator[Row]:
     """What the workers' schedules come to, in order, up to where one process would have stopped."""
     lesson: _Lesson | None = None
+    effort = _Effort()
     numbers = search.round_from(0)
     while numbers:
+        task = pickle.dumps((numbers, lesson, effort.ratio))
         for connection in connections:
-            connection.send((numbers, lesson))
+            connection.send_bytes(task)
         rows: list[Row] = []
         stopped, is_end = numbers.stop, False
         for connection in connections:
-            part, stop, end = _receive(connection)
+            part, stop, end, spent = _receive(connection)
             rows += part
+            effort.add(spent)
             if stop is not None and stop < stopped:
                 stopped, is_end = stop, True
                 search.proof, search.doubt, search.reduced = end
@@ -136,17 +146,49 @@ def _receive(connection: Connection) -> Any:
         ) from None
 
 
+class _Effort:
+    """How much longer the schedules take that are tied to one process, on average.
+
+    Only who runs what depends on it, and nothing that comes of it.
+
+    Attributes:
+        ratio: So many times as long as others.
+    """
+
+    def __init__(self) -> None:
+        self.ratio = 1.0
+        self._seconds = [0.0, 0.0]
+        self._counts = [0, 0]
+
+    def add(self, spent: _Spent) -> None:
+        """Take in what others and tied ones have taken in a worker's part of a round."""
+        for kind, (seconds, count) in enumerate(spent):
+            self._seconds[kind] += seconds
+            self._counts[kind] += count
+        if all(self._counts):
+            others, tied = (seconds / count for seconds, count in zip(self._seconds, self._counts, strict=True))
+            self.ratio = tied / others if others > 0 else 1.0
+
+
 def _work(campaign: Campaign, search: Search, connection: Connection, place: int, workers: int) -> NoReturn:
     """What a worker does until it is killed."""
     code = 1
+    told: set[int] = set()
+    begun = 0
     try:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         with campaign.running():
+            search.prepare()
             while True:
-                numbers, lesson = connection.recv()
+                numbers, lesson, ratio = connection.recv()
                 if lesson is not None:
                     search.learn(*lesson)
-                connection.send(_part(search, _share(search, numbers, place, workers)))
+                if numbers.start < begun:
+                    # Schedules after a proof that was none run again; what was told of them has not been counted.
+                    told.clear()
+                begun = numbers.stop
+                tied = [number for number in numbers if search.is_sequential(number)]
+                connection.send(_part(search, _share(numbers, tied, ratio, place, workers), set(tied), told))
                 sys.stdout.flush()
     except (EOFError, BrokenPipeError, ConnectionResetError):
         code = 0
@@ -155,17 +197,26 @@ def _work(campaign: Campaign, search: Search, connection: Connection, place: int
         os._exit(code)
 
 
-def _share(search: Search, numbers: range, place: int, workers: int) -> list[int]:
-    """Which schedules of a round are a worker's: those that come out of each other are the first one's."""
-    is_sequential = search.is_sequential
-    tied = [number for number in numbers if is_sequential(number)]
-    loose = [number for number in numbers if not is_sequential(number)] if tied else list(numbers)
-    whole = len(numbers) // workers
-    mine = max(whole - len(tied), 0)
-    if workers == 1 or not place:
-        return sorted([*tied, *(loose if workers == 1 else _spread(loose, mine))])
-    first = set(_spread(loose, mine))
-    return [number for number in loose if number not in first][place - 1 :: workers - 1]
+def _share(numbers: range, tied: list[int], ratio: float, place: int, workers: int) -> list[int]:
+    """Which schedules of a round are a worker's: those that come out of each other are the first one's.
+
+    Args:
+        numbers: The round's.
+        tied: Those that come out of each other.
+        ratio: How many times as long as others they take.
+        place: The worker's.
+        workers: How many there are.
+    """
+    if workers == 1:
+        return list(numbers)
+    ties = set(tied)
+    loose = [number for number in numbers if number not in ties]
+    effort = len(loose) + ratio * len(tied)
+    first = _spread(loose, min(max(round(effort / workers - ratio * len(tied)), 0), len(loose)))
+    if not place:
+        return sorted([*tied, *first])
+    taken = set(first)
+    return [number for number in loose if number not in taken][place - 1 :: workers - 1]
 
 
 def _spread(numbers: list[int], count: int) -> list[int]:
@@ -173,16 +224,44 @@ def _spread(numbers: list[int], count: int) -> list[int]:
     return [numbers[index * len(numbers) // count] for index in range(count)]
 
 
-def _part(search: Search, numbers: list[int]) -> tuple[list[Row], int | None, Any]:
-    """Run schedules up to where one process would stop; say where that is if there is nothing more, and why."""
+def _part(
+    search: Search, numbers: list[int], tied: set[int], told: set[int]
+) -> tuple[list[Row], int | None, Any, _Spent]:
+    """Run schedules up to where one process would stop; say where that is if there is nothing more, and why.
+
+    Args:
+        search: Runs them.
+        numbers: Which.
+        tied: Those that come out of each other.
+        told: The conflicting pairs that need not be told again; those that are now are added.
+    """
     rows: list[Row] = []
+    seconds, counts = [0.0, 0.0], [0, 0]
+    stop: int | None = None
+    end: Any = None
+    began = _clock()
     for number in numbers:
         row = None if number and search.is_late() else search.run(number)
         if row is None:
-            return rows, number, (search.proof, search.doubt, search.reduced)
-        execution = row.execution
-        schedule = execution.schedule if row.error is not None and execution is not None else None
-        rows.append(row._replace(execution=None, moments=None, schedule=schedule))
+            stop, end = number, (search.proof, search.doubt, search.reduced)
+            break
+        rows.append(_told(row, told))
+        now = _clock()
+        kind = number in tied
+        seconds[kind] += now - began
+        counts[kind] += 1
+        began = now
         if row.error is not None or row.only_one:
             break
-    return rows, None, None
+    return rows, stop, end, tuple(zip(seconds, counts, strict=True))
+
+
+def _told(row: Row, told: set[int]) -> Row:
+    """What the parent has to know of a schedule."""
+    footprint, execution = row.footprint, row.execution
+    if footprint is not None:
+        new = tuple([pair for pair in footprint.pairs if pair not in told])
+        told.update(new)
+        footprint = footprint._replace(pairs=new)
+    schedule = execution.schedule if row.error is not None and execution is not None else None
+    return row._replace(footprint=footprint, execution=None, moments=None, schedule=schedule)

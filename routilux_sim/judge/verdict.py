@@ -52,18 +52,15 @@ def of_campaign(*, failed: bool, reproduced: bool, inconclusive: bool, proof: st
     return "passed" if proof is None else "exhausted"
 
 
-def words_of_proof(bound: str, granularity: str, *, reduced: bool = False, sees_memory: bool = False) -> str:
+def words_of_proof(bound: str, granularity: str, *, reduced: bool = False) -> str:
     """Say what ``exhausted`` covers.
 
     Args:
         bound: In words: "with at most 2 preemptions"; "" if there is none.
         granularity: Between what another task may come: "synchronization operations".
         reduced: Of interleavings that differ in the order of independent operations only, one was enough.
-        sees_memory: Accesses to memory are among the operations, so that their dependence is known.
     """
     words = " ".join(part for part in ("every interleaving of", granularity, bound) if part)
     if reduced:
-        words += ", up to the order of independent ones"
-        if not sees_memory:
-            words += ", provided that tasks share nothing but what these are about"
+        words += ", up to the order of independent ones, provided that tasks share nothing but what these are about"
     return words

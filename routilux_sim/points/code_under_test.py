@@ -68,8 +68,8 @@ class CodeUnderTest:
         if _is_under(name, _OWN) or name.partition(".")[0] in sys.stdlib_module_names:
             return False
         file = getattr(module, "__file__", None)
-        if file is None:
-            # Neither written in C, nor a package without a file of its own.
+        if file is None or (name == "__main__" and str(file).startswith("<")):
+            # Neither written in C, nor a package without a file of its own; a program may come by standard input.
             return name == "__main__" or getattr(module, "__spec__", None) is None
         return not str(file).startswith((*_FOREIGN, _HERE, "<"))
 

@@ -31,7 +31,8 @@ class Instrumentation:
 
     Attributes:
         sharing: What is known to be shared.
-        refused: How many functions could not be rewritten, and are run as they are.
+        found: How many functions of the code under test there are.
+        refused: How many of them could not be rewritten, and are run as they are.
         grown: What turned out to be shared in the latest execution, beyond what was known at its beginning.
     """
 
@@ -43,12 +44,15 @@ class Instrumentation:
         self._modules: set[str] = set()
         self._has_strategies = False
         self.sharing = Sharing()
+        self.found = 0
         self.refused = 0
         self.grown: frozenset[str] = frozenset()
 
     @property
     def granularity(self) -> str:
         """Between what another task may come, in words."""
+        if not self.found:
+            return "synchronization operations"
         where = "the program's own code" if isinstance(self._given, str) else ", ".join(self._given)
         return f"synchronization operations and accesses to shared memory in {where}"
 
@@ -82,6 +86,7 @@ class Instrumentation:
         known = set(map(id, self._functions))
         new = [function for function in functions if id(function) not in known]
         self._functions += new
+        self.found += len(new)
         # One that the program comes with may choose in the midst of an operation, where nothing else is to be chosen.
         self._has_strategies = self._has_strategies or any(function.__name__ == "pick" for function in new)
         stores = Stores(self._originals(self._functions))

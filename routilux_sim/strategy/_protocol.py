@@ -61,8 +61,8 @@ class Strategy(Protocol):
 
     - ``needs_trace: bool = False``: each execution is to have a trace.
     - ``keeps_seed: bool = False``: the program's own randomness is the same in each execution, and not by the seed.
-    - ``prepare(seed: int, schedules: int, sees_memory: bool) -> None``: called before the first execution of a campaign
-      with its seed, the number of schedules that it may have, and whether accesses to memory are scheduling points.
+    - ``prepare(seed: int, schedules: int) -> None``: called before the first execution of a campaign with its seed and
+      the number of schedules that it may have.
     - ``end(outcome: Outcome) -> Any``: called after each execution; returns what is to be learned from it, which can be
       pickled; None: nothing.
     - ``learn(notes: list) -> None``: called with what `end` has returned, in the order of the schedules, after a round

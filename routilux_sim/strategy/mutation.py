@@ -31,6 +31,9 @@ SHARE_OF_FRESH = 0.1
 RATES = (0.02, 0.1, 0.3, 1.0)
 """In one made of nothing, how likely a choice is at random rather than plain."""
 
+PATIENCE = 1000
+"""Choices in a row after which a task is not let go on plainly: it may wait in a loop for what another is to do."""
+
 KEPT = 500
 """Schedules kept at most; of those that showed a class but no pair, `KEPT_FOR_CLASS`."""
 
@@ -93,6 +96,8 @@ class MutationStrategy:
         self._made: list[tuple[Place, int]] = []
         self._counts: dict[int, int] = {}
         self._delayed: dict[int, int] = {}
+        self._runner = 0
+        self._in_a_row = 0
 
     def begin(self, seed: int) -> bool:
         """Make a plan for the next schedule."""
@@ -101,6 +106,7 @@ class MutationStrategy:
         self._made = []
         self._counts = {}
         self._delayed = {}
+        self._runner = self._in_a_row = 0
         self._delays = {}
         self._plan = {}
         self._rate = 0.0
@@ -194,6 +200,11 @@ class MutationStrategy:
             choice = first + int(self._random() * (len(ready) - first))
         if self._delays or self._delayed:
             choice = self._delay(place, choice, first, ready, current)
+        if choice < 0:
+            self._in_a_row = self._in_a_row + 1 if task == self._runner else 1
+            self._runner = task
+            if self._in_a_row > PATIENCE:
+                choice = self._in_a_row = 0
         chosen = current if choice < 0 else ready[choice]
         assert chosen is not None  # noqa: S101 - below 0 only with a current task
         self._made.append((place, 0 if choice == first else chosen.number))

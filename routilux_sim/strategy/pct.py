@@ -6,6 +6,9 @@ the ``k`` that an execution has, the task that is about to go on falls below all
 orderings, in a program of ``n`` tasks, is found in each schedule with a probability of at least
 ``1 / (n * k ** (depth - 1))``.
 
+A task that yields, or that goes on for very long while others could run, falls below all others as well: it may wait in
+a loop for what another one is to do.
+
 Steps are counted where somebody else could run instead and the operation may matter to others: preempting a task before
 it begins, joins or ends changes nothing that a later place would not.
 """
@@ -27,6 +30,9 @@ DEPTHS = (2, 3, 4, 5)
 
 UNINTERESTING = frozenset({"begin", "end", "exit", "join"})
 """Operations before which it makes no difference to be preempted."""
+
+PATIENCE = 1000
+"""Steps in a row after which a task is taken to wait for another one in a loop, and falls below all others."""
 
 GUESS = 32
 """How many steps are expected before any execution has been seen."""
@@ -56,6 +62,9 @@ class PctStrategy:
         self._priorities: dict[int, float] = {}
         self._changes: dict[int, float] = {}
         self._steps = 0
+        self._runner = 0
+        self._in_a_row = 0
+        self._floor = -1000.0
 
     def begin(self, seed: int) -> bool:
         """Draw the places where priorities change."""
@@ -66,6 +75,8 @@ class PctStrategy:
         self._changes = {place: -float(number) for number, place in enumerate(places, 1)}
         self._priorities = {}
         self._steps = 0
+        self._runner = self._in_a_row = 0
+        self._floor = -1000.0
         return True
 
     def pick(self, current: Task | None, ready: Sequence[Task]) -> int:
@@ -92,6 +103,16 @@ class PctStrategy:
                 second, runner_up = priority, place
             place += 1
         assert highest is not None  # noqa: S101 - there are at least two candidates
+        if highest.number != self._runner:
+            self._runner = highest.number
+            self._in_a_row = 0
+        self._in_a_row += 1
+        if highest.op == "yield" or self._in_a_row > PATIENCE:
+            # It lets others run, or it should: what it waits for may be theirs to do.
+            self._in_a_row = 0
+            self._floor -= 1.0
+            priorities[highest.number] = self._floor
+            return runner_up
         if highest.op not in UNINTERESTING:
             self._steps = steps = self._steps + 1
             change = self._changes.get(steps)

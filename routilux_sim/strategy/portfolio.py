@@ -1,6 +1,7 @@
 """Splits the schedules over several strategies, and gives more to those that find new behaviour.
 
-No strategy is the best on all programs. The first schedule is the plain one. Each later one is given to one of the
+No strategy is the best on all programs. The first schedule is the plain one, and a few
+have their places after it. Each later one is given to one of the
 members by its number and by what they have found so far: a member's share is between half of and several times its
 first one, by the new happens-before classes and ordered conflicting pairs that its schedules have shown lately. When
 none shows anything new any more, the shares are the first ones again.
@@ -27,6 +28,14 @@ __all__ = ["SHARES", "Note", "PortfolioStrategy"]
 SHARES = {"random": 2.0, "pct": 3.0, "pos": 2.0, "surw": 1.5, "mutation": 4.0, "dfs": 1.0, "dpor": 1.0}
 """Whose schedules how many are, in proportion; those that are not installed have none."""
 
+# fmt: off
+OPENING = (
+    "fifo", "dpor", "random", "dpor", "surw", "random", "dpor", "pos", "random", "dpor",
+    "pct", "mutation", "dpor", "random", "surw", "dpor", "dfs", "pos", "random", "dpor",
+)
+# fmt: on
+"""Whose the first schedules are: most bugs are shallow, and found soonest by who tries what matters, or anything."""
+
 SYSTEMATIC = frozenset({"dfs", "dpor"})
 """They end by themselves, and with a proof if nothing was left out."""
 
@@ -35,6 +44,10 @@ DECAY = 0.9
 
 NOTHING = 0.01
 """Pairs found in a schedule that count for nothing in comparison."""
+
+LONGEST = 20_000
+"""Decisions of an execution that is too long for systematic members: a task waits in a loop, say, and is never kept
+from it."""
 
 MOST_KEPT = 2_000_000
 """Decisions that a systematic member may keep before it is given up: its memory."""
@@ -70,6 +83,7 @@ class PortfolioStrategy:
         self._members: dict[str, Strategy] = {
             name: names.make_strategy(name) for name in SHARES if name in names.STRATEGIES
         }
+        self._names = tuple(self._members)
         self._over: set[str] = set()
         self._doubted: set[str] = set()
         self._current: Strategy = self._members["random"]
@@ -86,10 +100,8 @@ class PortfolioStrategy:
         self._pairs: set[int] = set()
         self._cumulated: list[float] = []
         self._share()
-        self._sees_memory = False
         self.proof: str | None = None
         self.doubt: str | None = None
-        self.reduces = False
 
     @property
     def name(self) -> str:
@@ -106,9 +118,8 @@ class PortfolioStrategy:
         """Whether that member needs a trace."""
         return needs_trace(self._current)
 
-    def prepare(self, seed: int, schedules: int, sees_memory: bool) -> None:  # noqa: ARG002 - the shares are the same
+    def prepare(self, seed: int, schedules: int) -> None:  # noqa: ARG002 - the shares are the same for any number
         """Count schedules from here."""
-        self._sees_memory = sees_memory
         self._plain = names.make_strategy("fifo")
         self._first = seed
         self._offset = (seed % 1000) * GOLDEN * GOLDEN
@@ -119,11 +130,14 @@ class PortfolioStrategy:
 
     def _whose(self, seed: int) -> str:
         number = seed - (seed if self._first is None else self._first)
-        if number == 0:
-            return "fifo" if self._first is not None else "random"
+        if self._first is None:
+            return "random"
+        if number < len(OPENING):
+            member = OPENING[number]
+            return member if member in self._members or member == "fifo" else "random"
         place = (number * GOLDEN + self._offset) % 1.0 * self._cumulated[-1]
         index = bisect(self._cumulated, place)
-        return list(self._members)[min(index, len(self._members) - 1)]
+        return self._names[min(index, len(self._names) - 1)]
 
     def begin(self, seed: int) -> bool:
         """Let the member whose turn it is get ready; False when one of them has proved something, or doubts."""
@@ -131,9 +145,8 @@ class PortfolioStrategy:
         strategy = self._plain if member == "fifo" else self._members[member]
         if member in self._over or not (strategy.begin(seed) or self._begin_anew(member, seed)):
             self.doubt = doubt_of(strategy)
-            self.reduces = reduces(strategy)
-            if self._sees_memory or not self.reduces:
-                # Else what it has left out may come to something else, for all that anybody knows.
+            if not reduces(strategy):
+                # Else what it has left out may come to something else after all: through what nobody saw tasks share.
                 self.proof = proof_of(strategy)
             if self.proof is not None or self.doubt is not None:
                 return False
@@ -159,7 +172,8 @@ class PortfolioStrategy:
         """Tell the member."""
         end = getattr(self._current, "end", None)
         inner = None if end is None else end(outcome)
-        if getattr(self._current, "kept", 0) > MOST_KEPT:
+        too_long = self._member in SYSTEMATIC and len(outcome.tape) > LONGEST
+        if too_long or getattr(self._current, "kept", 0) > MOST_KEPT:
             self._over.add(self._member)
             restart = getattr(self._current, "restart", None)
             if restart is not None:

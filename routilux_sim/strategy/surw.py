@@ -36,6 +36,9 @@ ROOT = 1
 LABELS = 400
 """So many objects are told apart; those that come later are left to the others' schedules."""
 
+ENOUGH = 256
+"""Executions after which the averages are good enough."""
+
 EVERYTHING = 8
 """One schedule in so many is uniform over all operations."""
 
@@ -49,6 +52,11 @@ class SurwStrategy:
     def __init__(self) -> None:
         self._generator = Random(0)  # noqa: S311 - a seeded generator is the point
         self._random = self._generator.random
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget the averages: the program has come to have more operations than it had."""
+        self._learned = 0
         # By label and task: operations in all executions that had that object, and how many executions had.
         self._totals: dict[str, dict[int, int]] = {}
         self._executions: dict[str, int] = {}
@@ -175,7 +183,7 @@ class SurwStrategy:
 
     def end(self, outcome: Outcome) -> Note | None:
         """Tell who did how many operations on what, and who made whom, if there is a trace."""
-        if outcome.trace is None:
+        if outcome.trace is None or self._learned >= ENOUGH:
             return None
         by_object: dict[int, tuple[Any, dict[int, int]]] = {}
         parents: dict[int, int] = {}
@@ -194,6 +202,7 @@ class SurwStrategy:
 
     def learn(self, notes: Sequence[Note]) -> None:
         """Add to the averages."""
+        self._learned += len(notes)
         for found, parents in notes:
             self._parents.update(parents)
             for label, counts in found.items():

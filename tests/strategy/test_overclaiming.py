@@ -1,6 +1,11 @@
 """A search that leaves something out is never called exhausted, and what breaks that rule anywhere is noticed here."""
 
 import functools
+import operator
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +15,7 @@ from routilux_sim.search import Search
 from routilux_sim.strategy.dfs import DfsStrategy
 from routilux_sim.strategy.portfolio import PortfolioStrategy
 from tests.strategy.enumerating import all_schedules
-from tests.strategy.small import points
+from tests.strategy.small import in_threads, points
 
 # These tests are about synchronization operations alone.
 explore = functools.partial(explore_memory, instrument=None)
@@ -97,3 +102,70 @@ def test_a_search_that_takes_a_spent_budget_for_an_end_is_caught(monkeypatch):
 
     monkeypatch.setattr(Search, "rows", wrong)
     assert overclaims(DfsStrategy)
+
+
+def test_code_that_is_not_seen_is_not_spoken_for():
+    """A race in code that memory points do not reach: not found, and nothing is said of its memory."""
+    space = {"__name__": "json.made_up", "in_threads": in_threads}
+    exec(
+        "def program():\n"
+        "    numbers = [0]\n"
+        "    def add():\n"
+        "        read = numbers[0]\n"
+        "        numbers[0] = read + 1\n"
+        "    in_threads(add, add)\n"
+        "    assert numbers == [2]\n",
+        space,
+    )
+    program = space["program"]
+    report = explore(program, strategy="portfolio", schedules=100, instrument=["no.such.module"])
+    assert (report.verdict, report.proof) == ("passed", None)
+    report = explore(program, strategy="dpor", schedules=100, instrument=["no.such.module"])
+    assert report.verdict == "exhausted"
+    assert report.proof.startswith("every interleaving of synchronization operations, up to")
+    assert "provided that tasks share nothing" in report.proof
+
+
+def test_what_is_shared_out_of_sight_is_not_certified():
+    """Tasks that meet inside of calls, which memory points do not reach: the default finds that the order matters."""
+
+    def program():
+        numbers = {}
+        in_threads(
+            functools.partial(operator.setitem, numbers, "last", 1),
+            functools.partial(operator.setitem, numbers, "last", 2),
+        )
+        assert numbers["last"] == 2
+
+    reduced = explore(program, strategy="dpor", instrument="auto", schedules=100)
+    assert reduced.verdict == "failed" or "provided that tasks share nothing" in reduced.proof
+    assert explore(program, instrument="auto", schedules=300).verdict == "failed"
+
+
+def test_a_program_from_standard_input_is_seen():
+    """It is the program's own code, and in no file."""
+    code = """
+    import threading
+    from routilux_sim import explore
+    def program():
+        numbers = [0]
+        def add():
+            numbers[0] += 1
+        threads = [threading.Thread(target=add) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert numbers == [2]
+    print(explore(program, schedules=300, instrument="auto").verdict)
+    """
+    done = subprocess.run(
+        [sys.executable, "-"],
+        input=textwrap.dedent(code),
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == "failed\n", done.stderr

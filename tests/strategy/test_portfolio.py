@@ -1,14 +1,16 @@
 """The portfolio shares schedules by what its members find, and the same for one seed, however they are run."""
 
 import functools
+import time
 
 from routilux_sim import explore as explore_memory
 from routilux_sim import simulate
 from routilux_sim.execution import Campaign
 from routilux_sim.search import Search
+from routilux_sim.strategy import names
 from routilux_sim.strategy.fifo import FifoStrategy
 from routilux_sim.strategy.portfolio import SHARES, Note, PortfolioStrategy
-from tests.strategy.small import between, guarded, lost_update, points, reorder
+from tests.strategy.small import Variable, between, guarded, in_threads, lost_update, points, reorder
 
 # These tests are about synchronization operations alone.
 explore = functools.partial(explore_memory, instrument=None)
@@ -46,7 +48,7 @@ def test_one_seed_one_portfolio():
 def test_more_goes_to_whom_finds_more():
     """A member that alone shows new pairs gets more than it had, and the first share again once nobody finds any."""
     strategy = PortfolioStrategy()
-    strategy.prepare(0, 10_000, sees_memory=False)
+    strategy.prepare(0, 10_000)
 
     def shares():
         whose = [strategy._whose(number) for number in range(1, 4000)]
@@ -74,6 +76,33 @@ def test_more_goes_to_whom_finds_more():
     for _ in range(300):
         learn(None)
     assert abs(shares()["pos"] - before["pos"]) < 0.01
+
+
+def test_who_waits_in_a_loop_does_not_hold_everything_up():
+    """Hundreds of schedules of a program that spins, yielding or not, take no more steps than others would."""
+
+    def program():
+        done = Variable("done")
+
+        def wait():
+            while not done.value:
+                pass
+
+        def wait_politely():
+            while not done.value:
+                time.sleep(0)
+
+        def end():
+            done.value = 1
+
+        in_threads(wait, wait_politely, end)
+
+    for strategy in ("pct", "mutation"):
+        campaign = Campaign(program)
+        search = Search(campaign, names.make_strategy(strategy), 0, 100, lambda: False, check=False)
+        with campaign.running():
+            steps = [row.execution.steps for row in search.rows()]
+        assert max(steps) < 20_000, strategy
 
 
 def test_a_small_space_is_exhausted():

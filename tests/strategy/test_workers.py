@@ -9,8 +9,11 @@ import threading
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as generators
 
 from routilux_sim import explore as explore_memory
+from routilux_sim.workers import _share
 from tests.strategy.small import guarded
 
 # These tests are about synchronization operations alone.
@@ -64,6 +67,22 @@ def test_what_comes_of_it_does_not_depend_on_how_many_there_are():
     assert len(lines) == 12
     assert all(line[-1] == "True" for line in lines), said
     assert {line[-2] for line in lines} == {"failed", "passed", "exhausted"}
+
+
+@given(
+    generators.integers(0, 1000),
+    generators.lists(generators.booleans(), max_size=60),
+    generators.floats(0.1, 50),
+    generators.integers(1, 5),
+)
+def test_each_schedule_is_one_workers(start, are_tied, ratio, workers):
+    """Whatever takes how long; and those that come out of each other are all the first one's."""
+    numbers = range(start, start + len(are_tied))
+    tied = [number for number, is_tied in zip(numbers, are_tied, strict=True) if is_tied]
+    parts = [_share(numbers, tied, ratio, place, workers) for place in range(workers)]
+    assert sorted(number for part in parts for number in part) == list(numbers)
+    assert all(part == sorted(part) for part in parts)
+    assert set(tied) <= set(parts[0])
 
 
 @needs_fork
@@ -139,6 +158,38 @@ def test_a_failure_that_does_not_come_back_is_inconclusive():
         """
     )
     assert said.startswith("inconclusive seed 0 failed in a worker process with AssertionError: in a worker")
+
+
+@needs_fork
+def test_memory_that_turns_out_shared_is_the_same_for_all():
+    """With memory points, what is shared is found on the way: by whoever it is, it is so for the next round."""
+    said = run(
+        """
+        class Pair:
+            def __init__(self):
+                self.first = self.second = 0
+        def late():
+            pair = Pair()
+            def one():
+                if pair.first == 1:
+                    pair.second += 1
+            def other():
+                pair.first = 1
+                pair.first = 2
+            def third():
+                pair.second += 1
+            in_threads(one, other, third)
+        for strategy in ("random", "portfolio"):
+            for seed in (0, 1000):
+                one, *others = [
+                    told(explore(late, strategy=strategy, schedules=150, workers=workers, instrument="auto", seed=seed))
+                    for workers in (1, 2, 3)
+                ]
+                print(one[0], all(other == one for other in others))
+        """
+    )
+    assert {line.split()[-1] for line in said.splitlines()} == {"True"}, said
+    assert {line.split()[0] for line in said.splitlines()} <= {"passed", "exhausted"}, said
 
 
 @needs_fork
