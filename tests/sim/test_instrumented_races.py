@@ -64,7 +64,7 @@ def test_a_race_on_an_attribute_can_be_a_failure_or_allowed():
     with pytest.raises(DataRaceError, match=r"data race on Account\.balance"):
         report.raise_if_failed()
     allowed = explore(paying("pay_in"), instrument="auto", races="fail", allow_races=["bank.Account.balance"])
-    assert allowed.verdict == "passed"
+    assert allowed.verdict in {"passed", "exhausted"}
 
 
 class State:
