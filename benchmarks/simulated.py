@@ -49,6 +49,21 @@ def locked_counters(count: int) -> Program:
     return program
 
 
+LOOKS = 10
+
+
+def looking(loops: int) -> Program:
+    """Looks at an attribute that no other thread knows of, `LOOKS` times in each turn of a loop."""
+
+    def program() -> None:
+        look = Counter()
+        for _ in range(loops):
+            look.total, look.total, look.total, look.total, look.total  # noqa: B018 - the looking is what counts
+            look.total, look.total, look.total, look.total, look.total  # noqa: B018 - likewise
+
+    return program
+
+
 def executor_of_sleeps() -> None:
     """An unmodified executor, three sleeps."""
     with ThreadPoolExecutor(3) as pool:

@@ -56,10 +56,15 @@ STRATEGIES = ("random", "pct:3", "pos", "surw", "mutation", "dfs:2", "portfolio"
 
 
 def schedules_per_second(
-    program: Program, schedules: int, clock: Callable[[], float], strategy: str = "random", workers: int = 1
+    program: Program,
+    schedules: int,
+    clock: Callable[[], float],
+    strategy: str = "random",
+    workers: int = 1,
+    instrument: Sequence[str] | None = None,
 ) -> float:
     began = clock()
-    report = explore(program, schedules=schedules, strategy=strategy, workers=workers)
+    report = explore(program, schedules=schedules, strategy=strategy, workers=workers, instrument=instrument)
     seconds = clock() - began
     assert report.verdict == "passed", report
     return report.schedules / seconds
@@ -75,6 +80,38 @@ def exploring(scale: int, turns: int) -> Iterator[Figure]:
         schedules = max(most // scale, 10)
         rate = max(schedules_per_second(program, schedules, cpu_clock) for _ in range(turns))
         yield Figure(program.__name__, rate, "schedules/s", goal, at_least=True)
+
+
+CODE_UNDER_TEST = ("benchmarks.simulated", "examples")
+
+
+def remembering(scale: int, turns: int) -> Iterator[Figure]:
+    """The same with memory points, and what one costs while its object is one task's alone."""
+    for program, most, goal in ((simulated.locked_counter, 20_000, None), (simulated.page_flow, 2_000, 400)):
+        schedules = max(most // scale, 10)
+        rate = max(
+            schedules_per_second(program, schedules, cpu_clock, instrument=CODE_UNDER_TEST) for _ in range(turns)
+        )
+        yield Figure(f"{program.__name__}, memory points", rate, "schedules/s", goal, at_least=True)
+    loops = max(200_000 // scale, 100)
+    costs = [
+        seconds_of_running(simulated.looking(loops), CODE_UNDER_TEST)
+        - seconds_of_running(simulated.looking(loops), None)
+        for _ in range(turns + 1)
+    ]
+    points = loops * simulated.LOOKS
+    yield Figure("a memory point, unshared", min(costs) / points * 1e9, "ns", 150)
+
+
+def seconds_of_running(program: Program, instrument: Sequence[str] | None) -> float:
+    """Without what it takes to begin and to end."""
+    campaign = Campaign(program, Limits(NO_LIMIT), instrument=instrument)
+    strategy = make_strategy("fifo")
+    with campaign.running():
+        strategy.begin(0)
+        began = cpu_clock()
+        campaign.execute(strategy, 0).result()
+        return cpu_clock() - began
 
 
 def strategic(scale: int, turns: int) -> Iterator[Figure]:
@@ -125,14 +162,16 @@ def steered(scale: int, turns: int, absent: dict[str, str]) -> Iterator[Figure]:
         try:
             for _ in range(turns):
                 theirs = steering.rate(name, max(2_000 // scale, 10))
-                ours = schedules_per_second(simulated.locked_counter, max(40_000 // scale, 10), wall_clock)
+                ours = schedules_per_second(
+                    simulated.locked_counter, max(40_000 // scale, 10), wall_clock, instrument=CODE_UNDER_TEST
+                )
                 pairs.append((ours, theirs))
         except steering.AbsentError as error:
             absent[name] = str(error)
         else:
             yield Figure(f"{name} on locked_counter", median(theirs for _, theirs in pairs), "schedules/s")
             ratio = median(ours / theirs for ours, theirs in pairs)
-            yield Figure(f"ours / {name}", ratio, "times", goal, busy(), at_least=True)
+            yield Figure(f"ours with memory points / {name}", ratio, "times", goal, busy(), at_least=True)
 
 
 def busy() -> str:
@@ -196,6 +235,7 @@ def run(
 
     def figures() -> Iterator[Figure]:
         yield from exploring(scale, turns)
+        yield from remembering(scale, turns)
         yield from strategic(scale, turns)
         if peers:
             yield from steered(max(scale // 3, 1), turns + 1, report.absent)

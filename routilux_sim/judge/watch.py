@@ -57,6 +57,11 @@ class Watched(Kernel):
             self.memory.resumed(me, op, obj, woken, self.now, self.steps)
         return woken
 
+    def access(self, op: str, obj: Any) -> None:
+        """Say that the current task accesses memory that others have accessed too, in an order that is settled."""
+        if self.listener is not None and self.current is not None and not self.ending:
+            self.listener.step(self.current, op, obj, caller(1))
+
     def give_way(self, op: str) -> None:
         """Let others run first."""
         self._hear(op)

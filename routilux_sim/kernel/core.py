@@ -353,6 +353,9 @@ class Kernel:
         if self.at_point is not None:
             self.at_point(op, obj)
 
+    def access(self, op: str, obj: Any) -> None:
+        """Say that the current task accesses memory in a place where others cannot matter; nobody comes first."""
+
     def give_way(self, op: str) -> None:
         """Let others run first: the current task goes to the end of the line."""
         self.steps += 1

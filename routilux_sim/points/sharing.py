@@ -47,14 +47,16 @@ class Location:
 
     Attributes:
         label: Its name for people and labels; empty until somebody has to know it.
+        is_numbered: Whether it is told from others of its name by then.
         groups: Those that have accessed it.
         is_shared: Whether tasks have accessed it in an order that can change.
     """
 
-    __slots__ = ("_others", "_read", "_task", "_written", "groups", "is_shared", "label")
+    __slots__ = ("_others", "_read", "_task", "_written", "groups", "is_numbered", "is_shared", "label")
 
     def __init__(self, group: Group, task: int) -> None:
         self.label = ""
+        self.is_numbered = False
         self.groups: tuple[Group, ...] = (group,)
         self.is_shared = False
         # When it was last read and written, by the first task and by others: as many releases of theirs had come.
@@ -62,6 +64,11 @@ class Location:
         self._read = 0
         self._written = 0
         self._others: dict[int, list[int]] | None = None
+
+    @property
+    def is_met(self) -> bool:
+        """Whether more than one task has accessed it."""
+        return self._others is not None
 
     def is_known(self) -> bool:
         """Whether one of several groups that have accessed it is shared."""
@@ -242,16 +249,22 @@ class _Now:
             location.is_shared = True
             for other in location.groups:
                 self._share(other)
-        if not group.is_shared and not location.is_known():
+        is_point = group.is_shared or location.is_known()
+        if not is_point:
             (group.writes if is_write else group.reads)[key] = task
             self._touched.add(group)
-            return
-        if not location.label:
-            self._name(location, obj)
+            if not location.is_met:
+                return
         task.site = site
         kernel = self.kernel
         assert kernel is not None  # noqa: S101 - the sites ask before
-        kernel.point(op, location)
+        if is_point:
+            if not location.is_numbered:
+                self._number(location, obj)
+            kernel.point(op, location)
+        else:
+            location.label = location.label or location.groups[0].label or type(obj).__name__
+            kernel.access(op, location)
 
     def share_what_is_read(self) -> None:
         """A task goes round and round: have what it reads and does not write be shared, so that others come on."""
@@ -273,7 +286,9 @@ class _Now:
             self._shared.add(group.key)
             group.forget()
 
-    def _name(self, location: Location, obj: Any) -> None:
+    def _number(self, location: Location, obj: Any) -> None:
+        """Name a location, and tell it from others of the name. Only scheduling points count: they are in files."""
+        location.is_numbered = True
         group = location.groups[0]
         label = group.label or type(obj).__name__
         count = self._counts[label] = self._counts.get(label, 0) + 1
