@@ -268,6 +268,7 @@ class _Exploration:
         self._coverage = Coverage()
         self._virtual_ns = 0
         self._races: list[Race] = []
+        self._unfair: str | None = None
         self._began = _clock()
         self._seconds: float | None = None
 
@@ -282,6 +283,10 @@ class _Exploration:
             merge(self._races, row.races)
             if self._progress is not None:
                 self._progress(self._count)
+            if row.is_unfair:
+                # It says nothing about the program; others may fail.
+                self._unfair = self._unfair or f"seed {row.seed}: {row.error}"
+                continue
             if row.error is not None:
                 return self._broken(row)
             if self._check and row.execution is not None:
@@ -290,8 +295,13 @@ class _Exploration:
                     return self._report(inconclusive=True, reason=str(found), nondeterminism=found)
             if row.only_one:
                 return self._only_one(row)
-        if self._search.doubt is not None:
-            return self._report(inconclusive=True, reason=self._search.doubt)
+        return self._ended()
+
+    def _ended(self) -> Report:
+        """No schedule is left, or no time."""
+        doubt = self._search.doubt or self._unfair
+        if doubt is not None:
+            return self._report(inconclusive=True, reason=doubt)
         if not self._count:
             return self._report(inconclusive=True, reason="no schedule ran: the strategy had nothing to explore")
         return self._report(proof=self._search.proof)

@@ -10,6 +10,7 @@ from routilux_sim.determinism.moments import Moment
 from routilux_sim.execution import Campaign, Execution
 from routilux_sim.footprint import Footprint
 from routilux_sim.judge.races import Race
+from routilux_sim.kernel.errors import UnfairScheduleError
 from routilux_sim.strategy import Strategy
 from routilux_sim.strategy._protocol import doubt_of, is_divisible, keeps_seed, proof_of, reduces
 
@@ -46,6 +47,7 @@ class Row(NamedTuple):
         only_one: Nothing was left to choose.
         grown: What memory turned out to be shared that was not known to be.
         error: What ended it, in words, if it did not end by itself.
+        is_unfair: It was the strategy's doing that it did not end in time: others may be had all the same.
         execution: All of it, in the process where it ran.
         moments: What it looked like at each decision, if that was noted.
         schedule: If it did not end by itself, to run it again elsewhere.
@@ -61,6 +63,7 @@ class Row(NamedTuple):
     only_one: bool
     grown: frozenset[str]
     error: str | None
+    is_unfair: bool
     execution: Execution | None = None
     moments: Sequence[Moment] | None = None
     schedule: Any = None
@@ -186,6 +189,7 @@ class Search:
             only_one=outcome.only_one,
             grown=outcome.grown,
             error=error,
+            is_unfair=isinstance(execution.error, UnfairScheduleError),
             execution=execution,
             moments=moments,
             races=execution.races,

@@ -251,7 +251,7 @@ def _part(
         seconds[kind] += now - began
         counts[kind] += 1
         began = now
-        if row.error is not None or row.only_one:
+        if (row.error is not None and not row.is_unfair) or row.only_one:
             break
     return rows, stop, end, tuple(zip(seconds, counts, strict=True))
 

@@ -6,7 +6,7 @@ from routilux_sim.judge.deadlock import describe_deadlock
 from routilux_sim.judge.fairness import ROUND_IN_CIRCLES, Fairness, Outcome
 from routilux_sim.judge.livelock import SHOWN, count, describe_livelock, lap_lines
 from routilux_sim.kernel.core import STUCK, Kernel
-from routilux_sim.kernel.errors import DeadlockError, LimitReachedError, LivelockError
+from routilux_sim.kernel.errors import DeadlockError, LimitReachedError, LivelockError, UnfairScheduleError
 from routilux_sim.kernel.task import BLOCKED
 
 __all__ = ["reason_of"]
@@ -20,7 +20,7 @@ def reason_of(kernel: Kernel, fairness: Fairness) -> BaseException | None:
     if failure is ROUND_IN_CIRCLES and fairness.outcome is not None:
         return _livelock(kernel, fairness.outcome)
     if failure is None and kernel.steps > fairness.limit:
-        return LimitReachedError(
+        return UnfairScheduleError(
             f"the program took more than {fairness.limit} steps; it ended once its tasks were scheduled fairly, so it "
             "needs a higher max_steps, or a strategy that lets every task run"
         )

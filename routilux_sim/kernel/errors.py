@@ -20,6 +20,7 @@ __all__ = [
     "SimulationError",
     "TaskKilled",
     "TaskStuckError",
+    "UnfairScheduleError",
 ]
 
 
@@ -102,6 +103,10 @@ class HangError(EscapeError):
 
 class LimitReachedError(SimulationError):
     """An execution took more steps, or more virtual time, than it was allowed."""
+
+
+class UnfairScheduleError(LimitReachedError):
+    """The strategy kept some task from running until the limit was reached; scheduled fairly, the program ended."""
 
 
 class TaskStuckError(SimulationError):

@@ -105,6 +105,36 @@ def test_who_waits_in_a_loop_does_not_hold_everything_up():
         assert max(steps) < 20_000, strategy
 
 
+def test_an_unfair_schedule_does_not_keep_others_from_failing():
+    """That a strategy starves somebody until the limit is reached says nothing: others run, and nothing passes."""
+
+    def program(is_right):
+        done = Variable("done")
+
+        def wait():
+            while not done.value:
+                pass
+
+        def end():
+            done.value = 1
+            seen = done.value
+            done.value = 2
+            assert is_right or seen == 1
+
+        def disturb():
+            done.value = 3
+
+        in_threads(wait, end, disturb)
+
+    def explored(is_right):
+        return explore(lambda: program(is_right), schedules=200, max_steps=500, shrink=False)
+
+    report = explored(True)
+    assert (report.verdict, report.schedules) == ("inconclusive", 200)
+    assert "it ended once its tasks were scheduled fairly" in report.reason
+    assert explored(False).verdict == "failed"
+
+
 def test_a_small_space_is_exhausted():
     """Its systematic members end with a proof, and so does the exploration."""
     report = explore(points(0, 0), strategy="portfolio", schedules=10_000)
