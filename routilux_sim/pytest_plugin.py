@@ -212,7 +212,7 @@ class _SimulatedTest:
         self._seed: int = fixed if fixed is not None else run_seed ^ crc32(item.nodeid.encode())
         self._schedules: int = marker.kwargs.get("schedules", 1)
         self._options = {
-            "strategy": marker.kwargs.get("strategy", "random"),
+            "strategy": marker.kwargs.get("strategy", "random" if self._schedules == 1 else "portfolio"),
             "max_steps": marker.kwargs.get("max_steps", 1_000_000),
             "hang_seconds": marker.kwargs.get("hang_seconds", 30.0),
             **pytest_races.options_of(item.config, marker),

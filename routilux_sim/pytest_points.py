@@ -12,7 +12,8 @@ __all__ = ["ARGUMENTS", "add_options", "check_options", "options_of"]
 NAME = "sim_instrument"
 HELP = (
     "where accesses to shared memory are scheduling points, for simulated tests that do not say it: 'auto' for the "
-    "test's module and the modules of the project that it uses, or names of modules and packages"
+    "test's module and the modules of the project that it uses, names of modules and packages, or 'none'; without it, "
+    "'auto' for tests with several schedules"
 )
 
 
@@ -32,19 +33,23 @@ def add_options(parser: pytest.Parser) -> None:
 
 
 def check_options(config: pytest.Config) -> None:
-    """Refuse an ini option that names the simulator, or mixes ``auto`` with names.
+    """Refuse an ini option that names the simulator, or mixes ``auto`` or ``none`` with names.
 
     Raises:
         UsageError: It does.
     """
     names = config.getini(NAME)
-    if "auto" in names and len(names) > 1:
-        raise pytest.UsageError(f"{NAME}: 'auto' stands alone, or else names of modules and packages, not {names!r}")
+    if {"auto", "none"} & set(names) and len(names) > 1:
+        raise pytest.UsageError(
+            f"{NAME}: 'auto' or 'none' stand alone, or else names of modules and packages, not {names!r}"
+        )
 
 
 def options_of(config: pytest.Config, marker: pytest.Mark) -> dict[str, Any]:
-    """What `simulate` and `explore` are called with."""
+    """What `simulate` and `explore` are called with; each has a default of its own."""
     if "instrument" in marker.kwargs:
         return {"instrument": marker.kwargs["instrument"]}
     names = config.getini(NAME)
-    return {"instrument": "auto" if names == ["auto"] else names or None}
+    if not names:
+        return {}
+    return {"instrument": {"auto": "auto", "none": None}.get(names[0], names)}

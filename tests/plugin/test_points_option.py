@@ -42,7 +42,9 @@ def run(pytester: pytest.Pytester, arguments: str, ini: str = "") -> pytest.RunR
 @pytest.mark.parametrize(
     ("arguments", "ini", "is_found"),
     [
-        ("", "", False),
+        ("", "", True),
+        ("", "none", False),
+        (AUTO, "none", True),
         (AUTO, "", True),
         (NAMED, "", True),
         (OTHER, "", False),
@@ -51,7 +53,7 @@ def run(pytester: pytest.Pytester, arguments: str, ini: str = "") -> pytest.RunR
         (NONE, "auto", False),
     ],
 )
-def test_a_race_on_memory_is_found_where_it_is_asked_for(pytester, arguments, ini, is_found):
+def test_a_race_on_memory_is_found_unless_one_says_otherwise(pytester, arguments, ini, is_found):
     """The marker's argument goes before the ini option, which holds for tests that have none."""
     run(pytester, arguments, ini).assert_outcomes(failed=int(is_found), passed=int(not is_found))
 
@@ -68,4 +70,4 @@ def test_auto_and_names_do_not_go_together(pytester):
     """It is not clear what would be meant."""
     result = run(pytester, "", "auto test_racy")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*sim_instrument*'auto' stands alone*"])
+    result.stderr.fnmatch_lines(["*sim_instrument*'auto' or 'none' stand alone*"])
