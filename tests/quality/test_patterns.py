@@ -14,7 +14,7 @@ SCHEDULES_OF_SPINNING_TWINS = 60
 """An execution in which a strategy keeps a task spinning is a long one, until it is scheduled fairly."""
 FOUND = [name for name, pattern in PATTERNS.items() if not pattern.challenge]
 UNSEEN = {"join_before_start", "weak_cache"}
-"""Reduction does not see that a weak reference depends on who drops its object, nor a vain join on the thread's start."""
+"""Reduction does not see that a weak reference depends on who drops its object, nor a vain join on the start."""
 SMALL = [name for name, pattern in PATTERNS.items() if pattern.small]
 
 
