@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Processes that share the test suite.
 JOBS ?= auto
 
-.PHONY: help demo test test-long lint format scenario quality quality-short bench bench-peers bench-short soak crash clean
+.PHONY: help demo test test-long test-thorough lint format scenario quality quality-short bench bench-peers bench-short soak crash clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -22,10 +22,13 @@ demo: $(BIN)/.ready ## run the demo on real threads and in the simulator
 	@$(BIN)/python examples/concurrent_flow_demo.py
 
 test: $(BIN)/.ready ## run the test suite
-	@$(BIN)/python -m pytest -n $(JOBS) -m "not long" $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) -m "not long and not thorough" $(ARGS)
 
 test-long: $(BIN)/.ready ## the tests that take minutes: the settled semantics, crashes, bugs that must be found
-	@$(BIN)/python -m pytest -n $(JOBS) -m long $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) -m "long and not thorough" $(ARGS)
+
+test-thorough: $(BIN)/.ready ## the longest explorations: thousands of generated programs against brute force
+	@$(BIN)/python -m pytest -n $(JOBS) -m thorough $(ARGS)
 
 lint: $(BIN)/.ready ## ruff, and mypy in its strict mode on both packages
 	@$(BIN)/ruff check .

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from examples import concurrent_flow_demo as demo
-from routilux_sim import explore, simulate
+from routilux_sim import simulate
+from tests.exploring import explore
 
 ROOT = Path(demo.__file__).parents[1]
 

@@ -14,7 +14,8 @@ import pytest
 from examples.concurrent_flow_demo import create_concurrent_flow, part_3_error_handling, run_and_wait
 from routilux import ErrorHandler, Flow, JobState, Routine
 from routilux.log import EVENTS, ExecutionLog, configure, configured, json_lines, of
-from routilux_sim import explore, simulate
+from routilux_sim import simulate
+from tests.exploring import explore
 
 ROOT = Path(__file__).parent.parent
 

@@ -17,7 +17,8 @@ from rich.console import Console
 
 from routilux import ErrorHandler, Flow, JobState, Routine, progress
 from routilux.progress import Counts, ProgressBar, Snapshot, Tally, summary
-from routilux_sim import explore, simulate
+from routilux_sim import simulate
+from tests.exploring import explore
 
 ROOT = Path(__file__).parent.parent
 

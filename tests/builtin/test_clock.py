@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 import pytest
 
 from routilux.builtin import ConfigurationError, TimeProvider
-from routilux_sim import SimScheduler, explore, simulate
+from routilux_sim import SimScheduler, simulate
 from tests.builtin.flows import output, wire
+from tests.exploring import explore
 
 EPOCH = 1_700_000_000.0
 """2023-11-14, 22:13:20 UTC."""

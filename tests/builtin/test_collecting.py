@@ -12,8 +12,8 @@ from routilux import ErrorHandler, Flow, JobState
 from routilux.builtin import Aggregator, Batcher, ConfigurationError, Filter, Mapper, Splitter
 from routilux.exceptions import HandlerArgumentError
 from routilux.serialization import from_plain, to_plain
-from routilux_sim import explore
 from tests.builtin.flows import Sink, run, seen, stored, wire
+from tests.exploring import explore
 
 
 def items(*values, **more):

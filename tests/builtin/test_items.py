@@ -6,8 +6,8 @@ import pytest
 
 from routilux import JobState
 from routilux.builtin import Aggregator, ConfigurationError, Mapper, Splitter
-from routilux_sim import explore
 from tests.builtin.flows import output, run, seen, wire
+from tests.exploring import explore
 
 
 def test_a_list_becomes_one_event_an_item():

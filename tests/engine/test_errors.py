@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from routilux import ErrorHandler, ErrorStrategy, Flow, JobState, Routine
 from routilux.abc import LONGEST_WAIT
 from routilux.engine.policy import Action, decide
-from routilux_sim import explore, simulate
+from routilux_sim import simulate
+from tests.exploring import explore
 
 MODES = pytest.mark.parametrize("mode", ["sequential", "concurrent"])
 PLACES = pytest.mark.parametrize("place", ["entry", "middle"])

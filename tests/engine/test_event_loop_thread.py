@@ -15,7 +15,8 @@ import pytest
 from routilux import runtime
 from routilux.abc import Runtime
 from routilux.schedulers.event_loop import BATCH, LoopThread
-from routilux_sim import explore, simulate
+from routilux_sim import simulate
+from tests.exploring import explore
 
 PATIENCE = 2.0
 """Real seconds for what takes microseconds."""

@@ -10,8 +10,9 @@ import pytest
 from routilux import ErrorHandler, Flow, JobState, WouldDeadlockError, runtime
 from routilux.abc import Runtime
 from routilux.schedulers.thread_pool import ThreadPoolScheduler
-from routilux_sim import explore, simulate
+from routilux_sim import simulate
 from tests.engine.flows import nap, one, step
+from tests.exploring import explore
 
 
 def deprecated():

@@ -6,8 +6,8 @@ import threading
 from contextlib import suppress
 
 from routilux import Flow, JobState
-from routilux_sim import explore
 from tests.engine.flows import fan, nap, one, step
+from tests.exploring import explore
 
 
 def at_once(*calls):

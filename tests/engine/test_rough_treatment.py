@@ -13,8 +13,8 @@ import weakref
 import pytest
 
 from routilux import ErrorHandler, Flow, JobState, Routine
-from routilux_sim import explore
 from tests.engine.flows import fan, one, step
+from tests.exploring import explore
 
 
 class Interrupting:

@@ -10,8 +10,9 @@ import weakref
 import pytest
 
 from routilux import ErrorHandler, Flow, FlowShutdownError, JobState, WouldDeadlockError
-from routilux_sim import explore, simulate
+from routilux_sim import simulate
 from tests.engine.flows import fan, step
+from tests.exploring import explore
 
 PATIENCE = 1.0
 """Real seconds that a thread gets to end; it takes microseconds."""

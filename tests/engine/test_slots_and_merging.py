@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routilux import ErrorHandler, Flow, JobState, Routine, Slot
-from routilux_sim import explore, simulate
+from routilux_sim import simulate
+from tests.exploring import explore
 
 
 class Source(Routine):

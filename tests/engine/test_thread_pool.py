@@ -11,7 +11,8 @@ import pytest
 from routilux import runtime
 from routilux.schedulers.thread_pool import ThreadPool
 from routilux.schedulers.timers import Timers
-from routilux_sim import explore, simulate
+from routilux_sim import simulate
+from tests.exploring import explore
 
 PATIENCE = 2.0
 """Real seconds for what takes microseconds."""

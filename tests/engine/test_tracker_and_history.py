@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from routilux import ErrorHandler, ExecutionRecord, ExecutionTracker, Flow, JobState, Routine
 from routilux.engine.figures import ENDS, Figures
 from routilux.engine.journal import BATCH
-from routilux_sim import explore, simulate
+from routilux_sim import simulate
+from tests.exploring import explore
 
 
 class Script(Routine):

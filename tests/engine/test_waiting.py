@@ -9,8 +9,9 @@ import time
 import pytest
 
 from routilux import ErrorHandler, Flow, JobState, WouldDeadlockError
-from routilux_sim import explore, simulate
+from routilux_sim import simulate
 from tests.engine.flows import fan, nap, step
+from tests.exploring import explore
 
 
 def one(handler, **options):

@@ -6,8 +6,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from routilux_sim import Report, explore, replay, simulate
+from routilux_sim import Report, replay, simulate
 from routilux_sim.judge.verdict import FailureKind
+from tests.exploring import explore
 
 __all__ = ["at_once", "breaks", "exact", "holds"]
 

@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from routilux_sim import explore
+from tests.exploring import explore
 
 from .interpreter import REAL, SIMULATED, perform
 from .model import ASYNC_SLOTS, SLOTS, Edge, Fault, Graph, Node, Op, Policy, Program, TooLargeError, walk

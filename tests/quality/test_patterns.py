@@ -88,7 +88,15 @@ def test_all_interleavings_of_a_small_twin_are_right(name):
     assert report.verdict == "exhausted", report
 
 
-@pytest.mark.parametrize("name", [name for name, pattern in PATTERNS.items() if pattern.depth])
+@pytest.mark.parametrize(
+    "name",
+    [
+        # Each schedule of a challenge takes a tenth of a second.
+        pytest.param(name, marks=pytest.mark.thorough) if pattern.challenge else name
+        for name, pattern in PATTERNS.items()
+        if pattern.depth
+    ],
+)
 def test_no_bug_is_found_with_fewer_preemptions_than_it_needs(name):
     """Fewer than the pattern's depth do not show it: the library says rightly how deep the bug is."""
     pattern = PATTERNS[name]

@@ -19,7 +19,8 @@ from routilux import JobState
 from routilux.engine.accounting import CLOSED, JobAccount
 from routilux.engine.limits import Turnstile
 from routilux.job_state import FINAL
-from routilux_sim import Report, explore
+from routilux_sim import Report
+from tests.exploring import explore
 
 SCHEDULES = 1_000
 

@@ -49,6 +49,14 @@ def test_the_outcomes_are_those_of_all_schedules():
 
 
 @pytest.mark.long
+def test_the_outcomes_are_those_of_all_schedules_of_hundreds_of_programs():
+    """The same for some hundreds of them."""
+    compared, tried, reduced = held_against_brute_force(60, 500)
+    assert compared >= 200
+    assert reduced * 10 < tried
+
+
+@pytest.mark.thorough
 def test_the_outcomes_are_those_of_all_schedules_of_thousands_of_programs():
     """The same for two thousand programs."""
     compared, tried, reduced = held_against_brute_force(60, 4_000)
@@ -469,7 +477,7 @@ def test_what_orders_of_synchronization_leave_out_is_found_on_plain_attributes()
     assert held_on_plain_attributes(0, 40, 60) >= 10
 
 
-@pytest.mark.long
+@pytest.mark.thorough
 def test_what_orders_of_synchronization_leave_out_is_found_on_plain_attributes_of_many_programs():
     """The same for hundreds of programs."""
     assert held_on_plain_attributes(40, 1_000, 300) >= 400

@@ -11,8 +11,8 @@ import pytest
 from routilux import ErrorHandler, Flow
 from routilux.exceptions import JobStatusError, RestoredError, SerializationError, StoreError
 from routilux.store import JobStore
-from routilux_sim import explore
 from tests.engine.flows import step
+from tests.exploring import explore
 from tests.store.helpers import Crash, entry, finish
 from tests.store.trees import ROOT, SMALL, Runs, build, family
 

@@ -18,7 +18,7 @@ import pytest
 
 from routilux import JobState
 from routilux.store import JobStore
-from routilux_sim import explore
+from tests.exploring import explore
 from tests.store.trees import FLAKY, PLANS, ROOT, SMALL, Names, Runs, attempts, build, emitter, family, own
 
 
