@@ -212,6 +212,11 @@ class Campaign:
         return "synchronization operations" if self._points is None else self._points.granularity
 
     @property
+    def unseen(self) -> str | None:
+        """Why tasks may share what no scheduling point tells of; None if nothing says so."""
+        return "accesses to memory are no scheduling points" if self._points is None else self._points.unseen
+
+    @property
     def shared(self) -> frozenset[str] | None:
         """What memory is known to be shared, by name; None if accesses to it are no scheduling points."""
         return None if self._points is None else self._points.sharing.keys

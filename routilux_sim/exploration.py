@@ -88,7 +88,7 @@ class Report:
         seconds: Real time that they took, without what was found out about a failure afterwards.
         virtual_seconds: Virtual time that went by in them.
         failure: What broke, or None.
-        reason: Why the verdict is inconclusive, else None.
+        reason: Why the verdict is inconclusive, or a search that came to its end is no proof; else None.
         proof: What has been exhausted, in words; None if nothing has.
         coverage: How much of the program's schedule space was seen.
         strategies: How many schedules each strategy has made.
@@ -371,7 +371,12 @@ class _Exploration:
         nondeterminism: NondeterminismError | None = None,
         unconfirmed: Execution | None = None,
     ) -> Report:
-        verdict = of_campaign(failed=failed, reproduced=failure is not None, inconclusive=inconclusive, proof=proof)
+        unseen = self._campaign.unseen if proof is not None and self._search.reduced else None
+        if unseen is not None:
+            reason = f"every order that was known to matter has run, which is no proof: {unseen}"
+        verdict = of_campaign(
+            failed=failed, reproduced=failure is not None, inconclusive=inconclusive, proof=proof, unseen=unseen
+        )
         return Report(
             verdict=verdict,
             schedules=self._count,
@@ -379,7 +384,7 @@ class _Exploration:
             virtual_seconds=self._virtual_ns / 1e9,
             failure=failure,
             reason=reason,
-            proof=None if proof is None else self._words(proof),
+            proof=self._words(proof) if proof is not None and verdict == "exhausted" else None,
             coverage=self._coverage,
             strategies=self._counts,
             races=self._races,

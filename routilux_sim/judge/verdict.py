@@ -35,7 +35,9 @@ def of_execution(error: BaseException | None) -> Verdict:
     return "inconclusive" if kind_of(error) is None else "failed"
 
 
-def of_campaign(*, failed: bool, reproduced: bool, inconclusive: bool, proof: str | None) -> Verdict:
+def of_campaign(
+    *, failed: bool, reproduced: bool, inconclusive: bool, proof: str | None, unseen: str | None = None
+) -> Verdict:
     """Judge a campaign.
 
     Args:
@@ -44,12 +46,13 @@ def of_campaign(*, failed: bool, reproduced: bool, inconclusive: bool, proof: st
         inconclusive: Some execution said nothing about the program.
         proof: Within which bound a search that came to its end has left no schedule out, nor cut one short; "" if there
             is no bound. None for any other search: a budget that was spent is no end.
+        unseen: Why orders may matter that the search took for equivalent, and of which it ran one only.
     """
     if failed:
         return "failed" if reproduced else "inconclusive"
     if inconclusive:
         return "inconclusive"
-    return "passed" if proof is None else "exhausted"
+    return "passed" if proof is None or unseen is not None else "exhausted"
 
 
 def words_of_proof(bound: str, granularity: str, *, reduced: bool = False) -> str:

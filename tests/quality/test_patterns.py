@@ -13,8 +13,6 @@ SCHEDULES_OF_TWINS = 500
 SCHEDULES_OF_SPINNING_TWINS = 60
 """An execution in which a strategy keeps a task spinning is a long one, until it is scheduled fairly."""
 FOUND = [name for name, pattern in PATTERNS.items() if not pattern.challenge]
-UNSEEN = {"join_before_start", "weak_cache"}
-"""Reduction does not see that a weak reference depends on who drops its object, nor a vain join on the start."""
 SMALL = [name for name, pattern in PATTERNS.items() if pattern.small]
 
 
@@ -73,7 +71,7 @@ def test_nothing_is_found_in_the_mended_twin(name):
 
 
 @pytest.mark.parametrize("strategy", ["dpor", "dfs"])
-@pytest.mark.parametrize("name", [name for name in FOUND if name not in UNSEEN])
+@pytest.mark.parametrize("name", FOUND)
 def test_a_program_with_a_bug_is_never_proved_right(name, strategy):
     """No enumeration comes to its end without having met the bug."""
     pattern = PATTERNS[name]
