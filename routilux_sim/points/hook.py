@@ -18,7 +18,7 @@ from routilux_sim.points.sharing import address, now
 if TYPE_CHECKING:
     from routilux_sim.kernel.core import Kernel
 
-__all__ = ["HOOKS", "access", "begin", "bound", "containers_behind", "end", "named", "paused", "step", "turn"]
+__all__ = ["HOOKS", "access", "begin", "bound", "containers_behind", "end", "named", "paused", "step", "turn", "weak"]
 
 
 class Idle:
@@ -116,7 +116,13 @@ _steps = -1
 PATIENCE = 2_000
 """So many turns of loops without any step of the execution are taken for waiting."""
 
-HOOKS: frozenset[Any] = frozenset((access, bound, step, named, turn))
+
+def weak(name: str) -> None:  # noqa: ARG001 - what is loaded
+    """The code is about to use `weakref`: when an object goes, no access tells of it."""
+    now.has_weak_references = True
+
+
+HOOKS: frozenset[Any] = frozenset((access, bound, step, named, turn, weak))
 
 
 def containers_behind(iterator: Any, depth: int = 3) -> list[Any]:

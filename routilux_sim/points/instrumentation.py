@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from routilux_sim.judge.happens_before import Clocks
@@ -43,6 +43,7 @@ class Instrumentation:
         self._functions: list[FunctionType] = []
         self._modules: set[str] = set()
         self._has_strategies = False
+        self._has_weak_references = False
         self.sharing = Sharing()
         self.found = 0
         self.refused = 0
@@ -63,7 +64,7 @@ class Instrumentation:
             return "there is no code in which accesses to memory are scheduling points"
         if self.refused:
             return f"{self.refused} functions could not be rewritten, so their accesses to memory are not seen"
-        if any(map(_uses_weak_references, self._functions)):
+        if self._has_weak_references:
             return "it has weak references, and that the last other reference goes is no scheduling point"
         return None
 
@@ -138,24 +139,6 @@ class Instrumentation:
 
     def end(self) -> None:
         """End it."""
+        self._has_weak_references = self._has_weak_references or now.has_weak_references
         hook.end()
         self.grown = self.sharing.end()
-
-
-def _uses_weak_references(function: FunctionType) -> bool:
-    names = function.__globals__
-    return any(_is_of_weakref(names.get(name)) for name in _names_in(_done.original(function.__code__)))
-
-
-def _names_in(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names_in(constant)
-
-
-def _is_of_weakref(value: Any) -> bool:
-    # Names of types and modules; not of objects, which would be asked by running code of the program's.
-    if isinstance(value, ModuleType):
-        return value.__name__ == "weakref"
-    return isinstance(value, type | FunctionType | BuiltinFunctionType) and value.__module__ in {"weakref", "_weakref"}

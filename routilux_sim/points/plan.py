@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import CodeType
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 from routilux_sim.points import hook
@@ -123,6 +123,7 @@ class Plan:
         return (
             frozenset(names & self._stores.attributes),
             frozenset(name for name in names if self._stores.is_stored_global(self._namespace, name)),
+            frozenset(name for name in names if _is_of_weakref(self._namespace.get(name))),
             cells,
             inner,
         )
@@ -165,6 +166,8 @@ class Plan:
         return Call(hook.access, (_get(group, access.op), VariableSite(access.op, *place, group)))
 
     def _global(self, access: Access, place: Place) -> Call | None:
+        if _is_of_weakref(self._namespace.get(access.name)):
+            return Call(hook.weak, (access.name,))
         if not self._stores.is_stored_global(self._namespace, access.name):
             return None
         variable = global_name(self._namespace, access.name)
@@ -208,6 +211,13 @@ class Plan:
         ):
             return around.rpartition("<locals>.")[2]
         return str(origin[1])
+
+
+def _is_of_weakref(value: Any) -> bool:
+    # Types, functions and modules only: another object would be asked by running code of the program's.
+    if isinstance(value, ModuleType):
+        return value.__name__ == "weakref"
+    return isinstance(value, type | FunctionType | BuiltinFunctionType) and value.__module__ in {"weakref", "_weakref"}
 
 
 def _is_local(origin: Origin) -> bool:

@@ -166,6 +166,7 @@ class _Now:
 
     Attributes:
         kernel: Runs it; None if none does.
+        has_weak_references: The code under test has come to where it makes some.
     """
 
     def __init__(self) -> None:
@@ -198,6 +199,7 @@ class _Now:
             if key in _groups:
                 _groups[key].is_shared = key in self._shared
         self.kernel = kernel
+        self.has_weak_references = False
 
     def end(self) -> None:
         """Forget the execution."""
