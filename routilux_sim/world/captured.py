@@ -245,6 +245,16 @@ def _is_runners(kind: type) -> bool:
     return isinstance(module, str) and module.startswith(_RUNNERS)
 
 
+def _without_modules(objects: list[Any]) -> list[Any]:
+    """What else there is; what a module's names refer to is found in its dictionary.
+
+    CPython 3.12's ``_asyncio`` refers to freed iterators that it keeps for reuse. Whoever asks that module for its
+    referents frees them a second time, after which its list of them never ends.
+    """
+    kinds = {kind for kind in set(map(type, objects)) if issubclass(kind, types.ModuleType)}
+    return [item for item in objects if type(item) not in kinds]
+
+
 class _Search:
     """One search through a list of objects."""
 
@@ -259,8 +269,10 @@ class _Search:
     _skipped_marker = object()
 
     def run(self, objects: list[Any]) -> None:
-        self._objects = objects
         self._skipped.add(id(objects))
+        objects = _without_modules(objects)
+        self._skipped.add(id(objects))
+        self._objects = objects
         self._add_targets(objects)
         wanted = self._targets.by_id.keys()
         for start in range(0, len(objects), _BATCH):

@@ -56,6 +56,34 @@ def test_under_pytest_it_is_the_same():
     assert explore(program, schedules=100).verdict == "passed"
 
 
+AWAITED_BEFORE = """
+import asyncio, gc, resource, threading
+resource.setrlimit(resource.RLIMIT_AS, (1 << 31, 1 << 31))
+from routilux_sim import simulate
+
+async def wait():
+    futures = [asyncio.get_running_loop().create_future() for _ in range(20)]
+    tasks = [asyncio.ensure_future(asyncio.wait_for(future, None)) for future in futures]
+    await asyncio.sleep(0)
+    for future in futures:
+        future.set_result(None)
+    await asyncio.gather(*tasks)
+
+for _ in range(3):
+    asyncio.run(wait())
+    assert simulate(threading.Lock).error is None
+    gc.collect()
+"""
+
+
+def test_what_the_interpreter_keeps_for_reuse_is_not_freed_again():
+    """A process that has awaited futures in reality can be searched: CPython 3.12 hands out freed ones when asked."""
+    ran = subprocess.run(
+        [sys.executable, "-c", AWAITED_BEFORE], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ran.returncode == 0, ran.stderr
+
+
 def test_chance_is_seeded_also_for_captured_names():
     """The same seed gives the same bytes, numbers and identifiers; another seed gives others."""
     first, again, other = (simulate(captured_program.chance, seed=seed).result() for seed in (1, 1, 2))
