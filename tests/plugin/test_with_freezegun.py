@@ -101,7 +101,6 @@ def test_a_scheduler_begins_at_the_frozen_instant():
         assert scheduler.enter(now) == NEW_YEAR_2030
 
 
-@pytest.mark.long
 def test_freezing_inside_a_simulation_moves_the_wall_clock_for_a_while():
     """It stands where freezegun, ``tick()`` and ``move_to()`` say, goes on, and is as without them afterwards."""
 
@@ -186,7 +185,6 @@ class BrokenError(Exception):
     """What the programs below raise."""
 
 
-@pytest.mark.long
 def test_everything_is_put_back():
     """After a return, an exception and a freeze that nobody ends, all is as it was: outside a freeze and inside."""
 
