@@ -17,7 +17,7 @@ import itertools
 import sys
 import types
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from routilux_sim.world.ready import TRACERS
@@ -31,6 +31,9 @@ _RUNNERS = ("_pytest.", "pluggy.", "xdist.", "execnet.")
 
 _BATCH = 1_000
 """Objects whose references are looked through at once, in C; only a batch with a hit is looked at one by one."""
+
+_FEW = 300
+"""Targets up to which comparing each reference in the process with each of them is quicker than hashing it."""
 
 _HEAP_TYPE, _IMMUTABLE = 1 << 9, 1 << 8
 
@@ -147,27 +150,27 @@ class Captured:
         self._temporary = {id(replacement): original for original, replacement in pairs if id(replacement) not in kept}
         known = self._targets.by_id
         fresh = any(key not in known or known[key].replacement is not pair[1] for key, pair in wanted.items())
+        objects: list[Any] | None = None
         if fresh or self._promotions is None:
-            objects = self._everything(wanted)
+            self._begin_anew(wanted)
         elif prepared:
             objects = self._new_in_modules()
         elif _promotions() == self._promotions:
             objects = gc.get_objects(0) + gc.get_objects(1)
         else:
-            objects = self._everything(wanted)
+            self._begin_anew(wanted)
         self._modules = {id(module) for module in sys.modules.values()}
         _Search(self._targets, self._over, self._swaps).run(objects)
         if prepared:
             _Search(self._targets, self._over, self._passing).run(_reachable([program], set()))
 
-    def _everything(self, wanted: dict[int, tuple[Any, Any]]) -> list[Any]:
+    def _begin_anew(self, wanted: dict[int, tuple[Any, Any]]) -> None:
         self._swaps.clear()
         self._targets = _Targets()
         for original, replacement in wanted.values():
             self._targets.add(original, replacement)
-        return gc.get_objects()
 
-    def _new_in_modules(self) -> list[Any]:
+    def _new_in_modules(self) -> list[Any] | None:
         new = [module for module in list(sys.modules.values()) if id(module) not in self._modules]
         names = {getattr(module, "__name__", None) for module in new}
         return _reachable([vars(module) for module in new if isinstance(module, types.ModuleType)], names)
@@ -205,17 +208,12 @@ def _promotions() -> object:
     return [generation["collections"] for generation in gc.get_stats()[1:]]
 
 
-def _reachable(roots: list[Any], modules: set[Any], limit: int = 50_000) -> list[Any]:
+def _reachable(roots: list[Any], modules: set[Any], limit: int = 50_000) -> list[Any] | None:
     """The objects that can be reached, not going through modules, nor through classes of other ``modules``.
 
-    Nor through objects of the test runner's own: each of them knows the whole test session.
+    Nor through objects of the test runner's own: each of them knows the whole test session. None if there are more
+    than the limit.
     """
-    # Once the search is a frame that has returned, none of its own lists is among all there is.
-    found = _reach(roots, modules, limit)
-    return gc.get_objects() if found is None else found
-
-
-def _reach(roots: list[Any], modules: set[Any], limit: int) -> list[Any] | None:
     fences = {id(vars(module)) for module in list(sys.modules.values()) if isinstance(module, types.ModuleType)}
     fences.difference_update(map(id, roots))
     found: list[Any] = []
@@ -268,20 +266,33 @@ class _Search:
 
     _skipped_marker = object()
 
-    def run(self, objects: list[Any]) -> None:
-        self._skipped.add(id(objects))
-        objects = _without_modules(objects)
-        self._skipped.add(id(objects))
+    def run(self, found: list[Any] | None) -> None:
+        """Look through the references that the objects hold that have been found; None: any object there is."""
+        objects = _without_modules(gc.get_objects() if found is None else found)
+        self._skipped.update((id(found), id(objects)))
         self._objects = objects
         self._add_targets(objects)
+        holders = self._holders_anywhere() if found is None else None
+        for item in self._holders_among(objects) if holders is None else holders:
+            self._look_into(item)
+        self._objects = []
+
+    def _holders_anywhere(self) -> list[Any] | None:
+        """All objects that refer to a target, unless there are too many targets for being compared one by one."""
+        if len(self._targets.by_id) > _FEW:
+            return None
+        originals = [pair.original for pair in self._targets.by_id.values()]
+        self._skipped.add(id(originals))
+        return gc.get_referrers(*originals)
+
+    def _holders_among(self, objects: list[Any]) -> Iterator[Any]:
         wanted = self._targets.by_id.keys()
         for start in range(0, len(objects), _BATCH):
             batch = objects[start : start + _BATCH]
             if not wanted.isdisjoint(map(id, gc.get_referents(*batch))):
                 for item in batch:
                     if item is not batch and not wanted.isdisjoint(map(id, gc.get_referents(item))):
-                        self._look_into(item)
-        self._objects = []
+                        yield item
 
     def _add_targets(self, objects: list[Any]) -> None:
         """What is not an original but holds one unchangeably, and the objects that are stood in for."""
