@@ -53,6 +53,12 @@ INSTRUMENT = click.option(
 @INSTRUMENT
 @click.option("--races", type=click.Choice(["report", "fail"]), help="What becomes of data races.")
 @click.option(
+    "--allow-races",
+    multiple=True,
+    metavar="WHAT",
+    help="A harmless one, by what is accessed (Counter.value) or where (bank.py:12); may be given again.",
+)
+@click.option(
     "--artifacts",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(FOLDER),
@@ -69,6 +75,7 @@ def explore_program(
     workers: int | None,
     instrument: tuple[str, ...],
     races: str | None,
+    allow_races: tuple[str, ...],
     artifacts: Path,
     max_steps: int | None,
 ) -> None:
@@ -82,6 +89,7 @@ def explore_program(
         "strategy": strategy,
         "workers": workers,
         "races": races,
+        "allow_races": allow_races or None,
         "max_steps": max_steps,
     }
     kept = Artifacts(artifacts, path.replace(":", "."), path, digest_of(program))

@@ -75,14 +75,18 @@ class Coverage:
         """
         return self._once / self.schedules if self.schedules else 1.0
 
-    def describe(self, schedules: int) -> str:
-        """Say what was seen in so many schedules."""
+    def describe(self, schedules: int, *, complete: bool = False) -> str:
+        """Say what was seen in so many schedules; ``complete`` tells that further ones would show nothing new."""
         least = "at least " if self._is_full else ""
         sampled = f" in the {self.schedules} schedules that were looked at" if self.schedules < schedules else ""
-        return (
+        text = (
             f"{least}{_many(self.classes, 'happens-before class', 'es')} and "
-            f"{_many(self.pairs, 'ordered conflicting pair', 's')}{sampled}; "
-            f"about {self.unseen:.1%} of further schedules like these would show a new class"
+            f"{_many(self.pairs, 'ordered conflicting pair', 's')}{sampled}"
+        )
+        return (
+            text
+            if complete
+            else f"{text}; about {self.unseen:.1%} of further schedules like these would show a new class"
         )
 
 

@@ -150,7 +150,8 @@ class Report:
         if self.proof is not None:
             text += f": {self.proof}"
         if self.coverage.schedules:
-            text += f"\n{self.coverage.describe(self.schedules)}"
+            at_its_end = self.proof is not None or (self.verdict == "passed" and self.reason is not None)
+            text += f"\n{self.coverage.describe(self.schedules, complete=at_its_end)}"
         for race in self.races:
             if self.failure is None or self.failure.kind != "race":
                 text += f"\n{race}"

@@ -189,6 +189,13 @@ def test_races_can_be_failures(bench):
         assert "data race on Tally.value" in result.stdout, result.output
 
 
+def test_races_can_be_allowed(bench):
+    """``--allow-races`` takes those that do no harm, by what is accessed, and no others."""
+    arguments = ("explore", "shop_bank:unordered", "--races", "fail", "--allow-races")
+    assert bench(*arguments, "Tally.value").exit_code == 0
+    assert bench(*arguments, "Tally.other", "--allow-races", "shop.py:1").exit_code == 1
+
+
 def test_workers_can_share_the_schedules(bench):
     """``--workers 2`` finds, keeps and shrinks the same."""
     result = bench("explore", "shop_bank:overdrawn", "--workers", 2)

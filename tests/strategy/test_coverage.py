@@ -104,3 +104,12 @@ def test_the_report_says_what_was_seen():
     assert "about 0.0% of further schedules like these would show a new class" in text
     assert "that were looked at" not in text
     assert "in the 274 schedules that were looked at" in str(explore(guarded(2), schedules=400, strategy="random"))
+
+
+@pytest.mark.parametrize(("explore", "verdict"), [(explore_memory, "exhausted"), (explore, "passed")])
+def test_a_search_at_its_end_does_not_speak_of_further_schedules(explore, verdict):
+    """Where every order has run, there is nothing more to see, whether or not that is a proof."""
+    report = explore(guarded(2), strategy="dpor")
+    assert report.verdict == verdict
+    assert "happens-before classes and" in str(report)
+    assert "further schedules" not in str(report)
