@@ -7,6 +7,7 @@ python -m benchmarks.simulator [--short] [--no-peers]
 """
 
 import argparse
+import math
 import os
 import platform
 import sys
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
-from benchmarks import growth, simulated, steering
+from benchmarks import growth, hunting, simulated, steering
 from benchmarks.fresh import NO_LIMIT, Cost, in_a_process, resident_megabytes
 from benchmarks.plot import check_suffix
 from benchmarks.progress import Progress
@@ -174,6 +175,33 @@ def steered(scale: int, turns: int, absent: dict[str, str]) -> Iterator[Figure]:
             yield Figure(f"ours with memory points / {name}", ratio, "times", goal, busy(), at_least=True)
 
 
+RIVALS = ("frontrun", "frontrun, at random", "interleave-test")
+
+
+def hunted(turns: int, absent: dict[str, str]) -> Iterator[Figure]:
+    """Ours and others' until the first failure of each small broken program; and until all orders have run."""
+    there = []
+    for name in ("ours", *RIVALS):
+        try:
+            there.append((name, median(hunting.start(name).seconds for _ in range(turns))))
+        except steering.AbsentError as error:
+            absent[name] = str(error)
+    for name, seconds in there:
+        yield Figure(f"{name}, first exploration in a process", seconds * 1e3, "ms")
+    rivals = [name for name, _ in there[1:]]
+    for problem in hunting.PROBLEMS if rivals else ():
+        spent = {name: median(hunting.find(name, problem).seconds for _ in range(turns)) for name in ("ours", *rivals)}
+        # What has not found anything is not the best of anybody.
+        best = min(rivals, key=lambda name: math.inf if math.isnan(spent[name]) else spent[name])
+        note = f"{spent['ours'] * 1e3:.1f} ms and {spent[best] * 1e3:.1f} ms ({best})"
+        yield Figure(f"first failure of {problem}, ours / the best of others", spent["ours"] / spent[best], "", 1, note)
+    for tasks in (2, 3, 4) if "frontrun" in rivals else ():
+        ours, theirs = ([hunting.exhaust(name, tasks) for _ in range(turns)] for name in ("ours", "frontrun"))
+        ratio = median(found.seconds for found in ours) / median(found.seconds for found in theirs)
+        note = f"{ours[0].executions:.0f} and {theirs[0].executions:.0f} schedules"
+        yield Figure(f"exhausting {tasks} tasks on a locked counter, ours / frontrun", ratio, "", 0.2, note)
+
+
 def busy() -> str:
     """A word of warning if others keep this machine's processors busy: they hold up ours, and not who mostly waits."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
@@ -239,6 +267,7 @@ def run(
         yield from strategic(scale, turns)
         if peers:
             yield from steered(max(scale // 3, 1), turns + 1, report.absent)
+            yield from hunted(turns + 1, report.absent)
         yield from deciding(scale, turns)
         yield memory_of_exploring(max(100_000 // scale, 100))
         yield from large_programs(scale, 1 if short else 2)

@@ -60,8 +60,17 @@ def rate(name: str, schedules: int) -> float:
     Raises:
         AbsentError: It is not installed, or failed; the last line of what it said is the message.
     """
-    command = [sys.executable, "-m", "benchmarks.steering", name, str(schedules)]
-    if name == "frontrun":
+    return ask("benchmarks.steering", name, str(schedules))[-1]
+
+
+def ask(module: str, tool: str, *arguments: str) -> list[float]:
+    """The numbers that a module prints of a tool, run as a command in a fresh process.
+
+    Raises:
+        AbsentError: As for `rate`.
+    """
+    command = [sys.executable, "-m", module, tool, *arguments]
+    if tool.startswith("frontrun"):
         # It refuses to be used in a process that its command has not started.
         starter = Path(sys.executable).with_name("frontrun")
         if not starter.exists():
@@ -71,7 +80,7 @@ def rate(name: str, schedules: int) -> float:
     if run.returncode:
         lines = run.stderr.strip().splitlines() or [f"exit code {run.returncode}"]
         raise AbsentError(lines[-1].removeprefix("ModuleNotFoundError: "))
-    return float(run.stdout.split()[-1])
+    return [float(number) for number in run.stdout.splitlines()[-1].split()]
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import subprocess
 import sys
 import threading
@@ -11,7 +12,7 @@ from functools import partial
 
 import pytest
 
-from benchmarks import costs, engine, fresh, growth, peers, plot, simulated, simulator, soak, steering
+from benchmarks import costs, engine, fresh, growth, hunting, peers, plot, simulated, simulator, soak, steering
 from benchmarks.fresh import Cost
 from benchmarks.report import Case, Figure, Report
 from routilux_sim import explore as explore_memory
@@ -270,6 +271,31 @@ def test_a_tool_that_is_not_installed_is_left_out_by_name():
     """With what Python says about it."""
     with pytest.raises(steering.AbsentError):
         steering.rate("no-such-tool", 1)
+
+
+@pytest.mark.parametrize("name", hunting.PROBLEMS)
+def test_what_is_hunted_breaks(name):
+    """Ours finds each, and says after how long and how many schedules."""
+    found = hunting.FINDERS["ours"](hunting.PROBLEMS[name])
+    assert found.seconds > 0
+    assert 1 <= found.executions < hunting.MOST
+
+
+def test_a_hunt_that_finds_nothing_says_so():
+    """No seconds are told of it."""
+    fine = hunting.Problem(simulated.Counter, [simulated.Counter.add], lambda counter: counter.total == 1)
+    assert math.isnan(hunting.FINDERS["ours"](fine).seconds)
+
+
+@pytest.mark.real_time
+def test_hunts_are_measured_in_processes_of_their_own(monkeypatch):
+    """The number of schedules that exhaust a locked counter is as it must be; a tool that is not there is named."""
+    assert hunting.exhaust("ours", 3).executions == 6
+    assert hunting.find("ours", "deadlock").executions < 10
+    monkeypatch.setattr(simulator, "RIVALS", ("no-such-tool",))
+    absent = {}
+    assert [figure.name for figure in simulator.hunted(1, absent)] == ["ours, first exploration in a process"]
+    assert "no-such-tool" in absent
 
 
 @pytest.mark.real_time

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dis
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from types import CodeType
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = ["Stores", "inner_codes", "plain_name"]
 
@@ -17,6 +18,9 @@ _EXTENDED_ARG = _OP["EXTENDED_ARG"]
 _BACKWARD = {code for name, code in _OP.items() if "JUMP_BACKWARD" in name}
 _SETTERS = {"setattr", "delattr", "__setattr__", "__delattr__"}
 _INLINED = (".<locals>.<listcomp>", ".<locals>.<setcomp>", ".<locals>.<dictcomp>")
+
+_REMEMBERED = 10_000
+"""Code objects of which is remembered what they store: each campaign looks at the same ones."""
 
 
 def plain_name(code: CodeType) -> str:
@@ -47,6 +51,40 @@ def _instructions(code: CodeType) -> Iterator[tuple[int, int, int]]:
 def inner_codes(code: CodeType) -> list[CodeType]:
     """The code objects among a code object's constants."""
     return [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+
+
+class _Names(NamedTuple):
+    """What a code object's own instructions and constants name.
+
+    Attributes:
+        attributes: Attributes that are stored.
+        variables: Global variables that are stored.
+        strings: Constants that may be names.
+        sets_attributes: It mentions `setattr` or the like.
+    """
+
+    attributes: frozenset[str]
+    variables: frozenset[str]
+    strings: frozenset[str]
+    sets_attributes: bool
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _names_in(code: CodeType) -> _Names:
+    names = code.co_names
+    attributes: set[str] = set()
+    variables: set[str] = set()
+    for _, operation, argument in _instructions(code):
+        if operation in {_STORE_ATTR, _DELETE_ATTR}:
+            attributes.add(names[argument])
+        elif operation in {_STORE_GLOBAL, _DELETE_GLOBAL}:
+            variables.add(names[argument])
+    strings: set[str] = set()
+    for constant in code.co_consts:
+        # Tuples are the names of keyword arguments, among others.
+        parts = constant if isinstance(constant, tuple) else (constant,)
+        strings.update(part for part in parts if isinstance(part, str) and part.isidentifier())
+    return _Names(frozenset(attributes), frozenset(variables), frozenset(strings), not _SETTERS.isdisjoint(names))
 
 
 class Stores:
@@ -88,7 +126,7 @@ class Stores:
         return name in self._hot.get(id(code), ())
 
     def _scan(self, code: CodeType, namespace: dict[str, Any], owners: dict[str, str], hot: set[str]) -> None:
-        self._scan_names(code, namespace, code.co_names)
+        self._scan_names(code, namespace)
         owners = {name: owner for name, owner in owners.items() if name in code.co_freevars}
         owners |= dict.fromkeys(code.co_cellvars, plain_name(code))
         hot = (hot & set(code.co_freevars)) | _hot_cells(code)
@@ -97,18 +135,12 @@ class Stores:
         for inner in inner_codes(code):
             self._scan(inner, namespace, owners, hot)
 
-    def _scan_names(self, code: CodeType, namespace: dict[str, Any], names: tuple[str, ...]) -> None:
-        for _, operation, argument in _instructions(code):
-            if operation in {_STORE_ATTR, _DELETE_ATTR}:
-                self.attributes.add(names[argument])
-            elif operation in {_STORE_GLOBAL, _DELETE_GLOBAL}:
-                self._globals.add((id(namespace), names[argument]))
-        strings = self._strings.setdefault(id(namespace), set())
-        for constant in code.co_consts:
-            # Tuples are the names of keyword arguments, among others.
-            parts = constant if isinstance(constant, tuple) else (constant,)
-            strings.update(part for part in parts if isinstance(part, str) and part.isidentifier())
-        if not _SETTERS.isdisjoint(names):
+    def _scan_names(self, code: CodeType, namespace: dict[str, Any]) -> None:
+        names = _names_in(code)
+        self.attributes |= names.attributes
+        self._globals.update((id(namespace), name) for name in names.variables)
+        self._strings.setdefault(id(namespace), set()).update(names.strings)
+        if names.sets_attributes:
             self._setting.add(id(namespace))
 
     def store_module_attribute(self, namespace: dict[str, Any]) -> None:
@@ -116,10 +148,11 @@ class Stores:
         self._globals.update((id(namespace), name) for name in self.attributes if name in namespace)
 
 
-def _hot_cells(code: CodeType) -> set[str]:
+@lru_cache(maxsize=_REMEMBERED)
+def _hot_cells(code: CodeType) -> frozenset[str]:
     """Variables of ``code`` that are stored by an inner function, more than once, or in a loop."""
     if not code.co_cellvars:
-        return set()
+        return frozenset()
     names = _variables(code)
     counts = dict.fromkeys(code.co_cellvars, 0)
     places: dict[str, int] = {}
@@ -134,7 +167,7 @@ def _hot_cells(code: CodeType) -> set[str]:
     hot |= {name for name, at in places.items() if any(start <= at <= end for start, end in loops)}
     for inner in inner_codes(code):
         hot |= _stored_inside(inner) & counts.keys()
-    return hot
+    return frozenset(hot)
 
 
 def _stored_inside(code: CodeType) -> set[str]:

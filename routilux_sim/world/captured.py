@@ -125,7 +125,7 @@ class Captured:
         self._over = over
         self._targets = _Targets()
         self._swaps: list[_Swap] = []
-        # What is found only by way of one program goes with it.
+        # What is found only by way of one program, or among what is young, goes when it has ended.
         self._passing: list[_Swap] = []
         self._modules: set[int] = set()
         self._promotions: object = None
@@ -151,16 +151,19 @@ class Captured:
         known = self._targets.by_id
         fresh = any(key not in known or known[key].replacement is not pair[1] for key, pair in wanted.items())
         objects: list[Any] | None = None
+        swaps = self._swaps
         if fresh or self._promotions is None:
             self._begin_anew(wanted)
         elif prepared:
             objects = self._new_in_modules()
         elif _promotions() == self._promotions:
+            # What is young now is found again by the next search, if it is still there.
             objects = gc.get_objects(0) + gc.get_objects(1)
+            swaps = self._passing
         else:
             self._begin_anew(wanted)
         self._modules = {id(module) for module in sys.modules.values()}
-        _Search(self._targets, self._over, self._swaps).run(objects)
+        _Search(self._targets, self._over, swaps).run(objects)
         if prepared:
             _Search(self._targets, self._over, self._passing).run(_reachable([program], set()))
 
