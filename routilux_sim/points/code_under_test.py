@@ -14,6 +14,8 @@ from pathlib import Path
 from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any
 
+from routilux_sim.addresses import address
+
 __all__ = ["CodeUnderTest", "Instrument", "check_instrument"]
 
 Instrument = Sequence[str] | str | None
@@ -89,7 +91,9 @@ class CodeUnderTest:
 
     def _search(self, roots: list[Any]) -> list[FunctionType]:
         """Go from object to object, through the modules under test and not through others."""
-        modules = {id(vars(module)): module for module in list(sys.modules.values()) if isinstance(module, ModuleType)}
+        modules = {
+            address(vars(module)): module for module in list(sys.modules.values()) if isinstance(module, ModuleType)
+        }
         inside: dict[int, bool] = {}
         seen: set[int] = set()
         kept: list[Any] = []
@@ -98,9 +102,9 @@ class CodeUnderTest:
         while frontier and len(kept) < LIMIT:
             following: list[Any] = []
             for item in frontier:
-                if id(item) in seen:
+                if address(item) in seen:
                     continue
-                seen.add(id(item))
+                seen.add(address(item))
                 kept.append(item)
                 following += self._next(item, modules, inside, found)
             frontier = following
@@ -114,8 +118,8 @@ class CodeUnderTest:
             return self._next_of_function(item, modules, inside, found)
         if isinstance(item, type | ModuleType):
             return self._next_of_scope(item)
-        if type(item) is dict and id(item) in modules:
-            return [modules[id(item)]]
+        if type(item) is dict and address(item) in modules:
+            return [modules[address(item)]]
         if isinstance(item, CodeType | FrameType) or not gc.is_tracked(item) or _is_runners(type(item)):
             return []
         return gc.get_referents(item)
@@ -132,7 +136,7 @@ class CodeUnderTest:
     def _next_of_function(
         self, item: FunctionType, modules: dict[int, ModuleType], inside: dict[int, bool], found: list[FunctionType]
     ) -> list[Any]:
-        key = id(item.__globals__)
+        key = address(item.__globals__)
         if key not in inside:
             module = modules.get(key)
             inside[key] = self._has_name(item) if module is None else self.contains(module)

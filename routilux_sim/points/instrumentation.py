@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+from routilux_sim.addresses import address
 from routilux_sim.judge.happens_before import Clocks
 from routilux_sim.kernel.core import Kernel
 from routilux_sim.points import hook
@@ -95,8 +96,8 @@ class Instrumentation:
                 self._instrument(self._code.functions_in(module))
 
     def _instrument(self, functions: Iterable[FunctionType]) -> None:
-        known = set(map(id, self._functions))
-        new = [function for function in functions if id(function) not in known]
+        known = set(map(address, self._functions))
+        new = [function for function in functions if address(function) not in known]
         self._functions += new
         self.found += len(new)
         # One that the program comes with may choose in the midst of an operation, where nothing else is to be chosen.
@@ -104,7 +105,7 @@ class Instrumentation:
         stores = Stores(self._originals(self._functions))
         plans: dict[int, Plan] = {}
         for function in new:
-            key = id(function.__globals__)
+            key = address(function.__globals__)
             plan = plans.get(key)
             if plan is None:
                 namespace = function.__globals__

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
+from routilux_sim.addresses import address
 from routilux_sim.points import hook
 from routilux_sim.points.accesses import (
     ARGUMENT,
@@ -49,11 +50,11 @@ class Rewritten:
 
     def original(self, code: CodeType) -> CodeType:
         """What a code object was before rewriting: functions made in an earlier campaign may still have that."""
-        return self._originals.get(id(code), code)
+        return self._originals.get(address(code), code)
 
     def refused(self, code: CodeType) -> int:
         """How many of a code object and those inside it could not be rewritten, and are left as they are."""
-        return (id(code) in self._refused) + sum(map(self.refused, inner_codes(code)))
+        return (address(code) in self._refused) + sum(map(self.refused, inner_codes(code)))
 
     def get(self, key: tuple[Any, ...]) -> CodeType | None:
         """The rewritten code, if it is there."""
@@ -63,10 +64,10 @@ class Rewritten:
     def put(self, key: tuple[Any, ...], code: CodeType, made: CodeType | None) -> CodeType:
         """Keep it, and the original alive: the key has its id."""
         if made is None:
-            self._refused.add(id(code))
+            self._refused.add(address(code))
             made = code
         if made is not code:
-            self._originals[id(made)] = code
+            self._originals[address(made)] = code
         self._known[key] = (code, made)
         return made
 
@@ -100,7 +101,7 @@ class Plan:
 
     def rewritten(self, code: CodeType) -> CodeType:
         """The code with hooks, or itself."""
-        key = (id(code), self._module, *self._relevant(code))
+        key = (address(code), self._module, *self._relevant(code))
         found = self._done.get(key)
         return self._done.put(key, code, rewrite(code, self)) if found is None else found
 

@@ -8,6 +8,8 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any, NamedTuple
 
+from routilux_sim.addresses import address
+
 __all__ = ["Stores", "inner_codes", "plain_name"]
 
 _OP = dis.opmap
@@ -106,7 +108,7 @@ class Stores:
         self._setting: set[int] = set()
         # Outer functions first: they know best what their inner ones share.
         for code, namespace in sorted(functions, key=lambda pair: pair[0].co_qualname.count("<locals>")):
-            if id(code) not in self._hot:
+            if address(code) not in self._hot:
                 self._kept.append(code)
                 # Whatever is known of the function around: it may store anything.
                 self._scan(code, namespace, dict.fromkeys(code.co_freevars, _outer_name(code)), set(code.co_freevars))
@@ -115,37 +117,37 @@ class Stores:
 
     def is_stored_global(self, namespace: dict[str, Any], name: str) -> bool:
         """Whether a function stores a global variable of a module, or anyone an attribute of that name of a module."""
-        return (id(namespace), name) in self._globals
+        return (address(namespace), name) in self._globals
 
     def owner(self, code: CodeType, name: str) -> str | None:
         """The qualified name of the function whose variable a cell is; None if the code is not known."""
-        return self._owners.get(id(code), {}).get(name)
+        return self._owners.get(address(code), {}).get(name)
 
     def is_stored_cell(self, code: CodeType, name: str) -> bool:
         """Whether a variable may be stored when another function has seen it."""
-        return name in self._hot.get(id(code), ())
+        return name in self._hot.get(address(code), ())
 
     def _scan(self, code: CodeType, namespace: dict[str, Any], owners: dict[str, str], hot: set[str]) -> None:
         self._scan_names(code, namespace)
         owners = {name: owner for name, owner in owners.items() if name in code.co_freevars}
         owners |= dict.fromkeys(code.co_cellvars, plain_name(code))
         hot = (hot & set(code.co_freevars)) | _hot_cells(code)
-        self._owners[id(code)] = owners
-        self._hot[id(code)] = hot
+        self._owners[address(code)] = owners
+        self._hot[address(code)] = hot
         for inner in inner_codes(code):
             self._scan(inner, namespace, owners, hot)
 
     def _scan_names(self, code: CodeType, namespace: dict[str, Any]) -> None:
         names = _names_in(code)
         self.attributes |= names.attributes
-        self._globals.update((id(namespace), name) for name in names.variables)
-        self._strings.setdefault(id(namespace), set()).update(names.strings)
+        self._globals.update((address(namespace), name) for name in names.variables)
+        self._strings.setdefault(address(namespace), set()).update(names.strings)
         if names.sets_attributes:
-            self._setting.add(id(namespace))
+            self._setting.add(address(namespace))
 
     def store_module_attribute(self, namespace: dict[str, Any]) -> None:
         """Take attributes stored by anybody for global variables of a module, too: ``module.name = value``."""
-        self._globals.update((id(namespace), name) for name in self.attributes if name in namespace)
+        self._globals.update((address(namespace), name) for name in self.attributes if name in namespace)
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from routilux_sim.addresses import address
 from routilux_sim.world.ready import TRACERS
 
 __all__ = ["Captured", "is_mutable"]
@@ -31,9 +32,6 @@ _RUNNERS = ("_pytest.", "pluggy.", "xdist.", "execnet.")
 
 _BATCH = 1_000
 """Objects whose references are looked through at once, in C; only a batch with a hit is looked at one by one."""
-
-# As unique as an `id`, but auditing hooks, of which ours is one, are not told of it, and cost several times as much.
-_address = object.__hash__
 
 _HEAP_TYPE, _IMMUTABLE = 1 << 9, 1 << 8
 
@@ -93,16 +91,16 @@ class _Targets:
         self.by_id: dict[int, _Pair] = {}
 
     def add(self, original: Any, replacement: Any) -> None:
-        self.by_id[id(original)] = _Pair(original, replacement)
+        self.by_id[address(original)] = _Pair(original, replacement)
 
     def replacement(self, value: Any) -> Any:
         """What to put in the place of ``value``; None to leave it."""
-        pair = self.by_id.get(id(value))
+        pair = self.by_id.get(address(value))
         return None if pair is None else pair.replacement
 
     def or_itself(self, value: Any) -> Any:
         """What to put in the place of ``value``, which may be itself."""
-        pair = self.by_id.get(id(value))
+        pair = self.by_id.get(address(value))
         return value if pair is None else pair.replacement
 
 
@@ -145,9 +143,11 @@ class Captured:
         """
         pairs = list(rows)
         # Several names of one original may have replacements of their own.
-        wanted = {id(original): (original, replacement) for original, replacement in pairs}
-        kept = set(map(id, lasting))
-        self._temporary = {id(replacement): original for original, replacement in pairs if id(replacement) not in kept}
+        wanted = {address(original): (original, replacement) for original, replacement in pairs}
+        kept = set(map(address, lasting))
+        self._temporary = {
+            address(replacement): original for original, replacement in pairs if address(replacement) not in kept
+        }
         known = self._targets.by_id
         fresh = any(key not in known or known[key].replacement is not pair[1] for key, pair in wanted.items())
         objects: list[Any] | None = None
@@ -162,7 +162,7 @@ class Captured:
             swaps = self._passing
         else:
             self._begin_anew(wanted)
-        self._modules = {id(module) for module in sys.modules.values()}
+        self._modules = {address(module) for module in sys.modules.values()}
         _Search(self._targets, self._over, swaps).run(objects)
         if prepared:
             _Search(self._targets, self._over, self._passing).run(_reachable([program], set()))
@@ -174,7 +174,7 @@ class Captured:
             self._targets.add(original, replacement)
 
     def _new_in_modules(self) -> list[Any] | None:
-        new = [module for module in list(sys.modules.values()) if id(module) not in self._modules]
+        new = [module for module in list(sys.modules.values()) if address(module) not in self._modules]
         names = {getattr(module, "__name__", None) for module in new}
         return _reachable([vars(module) for module in new if isinstance(module, types.ModuleType)], names)
 
@@ -189,11 +189,11 @@ class Captured:
             swap.undo()
         self._passing.clear()
         for module in list(sys.modules.values()):
-            if id(module) not in self._modules and type(module) is types.ModuleType:
+            if address(module) not in self._modules and type(module) is types.ModuleType:
                 # It was imported inside, and has captured what stood there.
                 for name, value in list(vars(module).items()):
-                    if id(value) in self._temporary:
-                        setattr(module, name, self._temporary[id(value)])
+                    if address(value) in self._temporary:
+                        setattr(module, name, self._temporary[address(value)])
 
     def remember(self) -> None:
         """Whatever is made from now on is new; called when a campaign has ended."""
@@ -217,8 +217,8 @@ def _reachable(roots: list[Any], modules: set[Any], limit: int = 50_000) -> list
     Nor through objects of the test runner's own: each of them knows the whole test session. None if there are more
     than the limit.
     """
-    fences = {id(vars(module)) for module in list(sys.modules.values()) if isinstance(module, types.ModuleType)}
-    fences.difference_update(map(id, roots))
+    fences = {address(vars(module)) for module in list(sys.modules.values()) if isinstance(module, types.ModuleType)}
+    fences.difference_update(map(address, roots))
     found: list[Any] = []
     frontier = roots
     while frontier:
@@ -227,7 +227,7 @@ def _reachable(roots: list[Any], modules: set[Any], limit: int = 50_000) -> list
             return None
         following: list[Any] = []
         for item in gc.get_referents(*frontier):
-            key = id(item)
+            key = address(item)
             if key in fences or not gc.is_tracked(item):
                 continue
             fences.add(key)
@@ -263,7 +263,7 @@ class _Search:
         self._targets = targets
         self._over = over
         self._swaps = swaps
-        self._skipped: set[int] = {id(self._skipped_marker), id(targets.by_id)}
+        self._skipped: set[int] = {address(self._skipped_marker), address(targets.by_id)}
         self._types: dict[int, type] | None = None
         self._objects: list[Any] = []
 
@@ -272,15 +272,15 @@ class _Search:
     def run(self, found: list[Any] | None) -> None:
         """Look through the references that the objects hold that have been found; None: any object there is."""
         objects = _without_modules(gc.get_objects() if found is None else found)
-        self._skipped.update((id(found), id(objects)))
+        self._skipped.update((address(found), address(objects)))
         self._objects = objects
         self._add_targets(objects)
-        wanted = {_address(pair.original) for pair in self._targets.by_id.values()}
+        wanted = {address(pair.original) for pair in self._targets.by_id.values()}
         for start in range(0, len(objects), _BATCH):
             batch = objects[start : start + _BATCH]
-            if not wanted.isdisjoint(map(_address, gc.get_referents(*batch))):
+            if not wanted.isdisjoint(map(address, gc.get_referents(*batch))):
                 for item in batch:
-                    if item is not batch and not wanted.isdisjoint(map(_address, gc.get_referents(item))):
+                    if item is not batch and not wanted.isdisjoint(map(address, gc.get_referents(item))):
                         self._look_into(item)
         self._objects = []
 
@@ -293,7 +293,7 @@ class _Search:
         for item in [item for item in objects if type(item) in interesting]:
             kind = type(item)
             if kind in over:
-                if id(item) not in targets.by_id:
+                if address(item) not in targets.by_id:
                     targets.add(item, over[kind](item))
             elif kind is not types.FunctionType:
                 derived.append(item)
@@ -308,13 +308,13 @@ class _Search:
                 targets.add(item, rebuilt)
 
     def _skip_function(self, function: types.FunctionType) -> None:
-        self._skipped.update(map(id, function.__closure__ or ()))
-        self._skipped.add(id(function.__defaults__))
-        self._skipped.add(id(function.__kwdefaults__))
+        self._skipped.update(map(address, function.__closure__ or ()))
+        self._skipped.add(address(function.__defaults__))
+        self._skipped.add(address(function.__kwdefaults__))
 
     def _look_into(self, item: Any) -> None:
         kind = type(item)
-        if id(item) in self._skipped or any(map(_is_own, kind.__mro__)):
+        if address(item) in self._skipped or any(map(_is_own, kind.__mro__)):
             return
         if kind is dict:
             self._look_into_dict(item)
@@ -346,9 +346,9 @@ class _Search:
         """The class whose namespace a dictionary is: it is to be changed through the class, which caches lookups."""
         if self._types is None:
             self._types = {
-                id(gc.get_referents(vars(kind))[0]): kind for kind in self._objects if issubclass(type(kind), type)
+                address(gc.get_referents(vars(kind))[0]): kind for kind in self._objects if issubclass(type(kind), type)
             }
-        return self._types.get(id(item))
+        return self._types.get(address(item))
 
     def _look_into_instance(self, item: Any) -> None:
         attributes = _attributes(item)
