@@ -10,6 +10,7 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 from routilux.log import ExecutionLog
+from routilux_sim.faults.injector import Injector
 from routilux_sim.interruption import is_interruption
 from routilux_sim.judge.ending import reason_of
 from routilux_sim.judge.fairness import Fairness
@@ -25,13 +26,14 @@ from routilux_sim.log_lines import render_all
 from routilux_sim.points.code_under_test import Instrument, check_instrument
 from routilux_sim.schedule import Schedule
 from routilux_sim.strategy import Outcome, Strategy
-from routilux_sim.strategy._protocol import keeps_seed, needs_trace
+from routilux_sim.strategy._protocol import Weigh, keeps_seed, needs_trace, weigher
 from routilux_sim.world import audit, watchdog
 from routilux_sim.world.install import World
 from routilux_sim.world.runtime import SimRuntime
 from routilux_sim.world.threads import join_task
 
 if TYPE_CHECKING:
+    from routilux_sim.faults.arming import Armed
     from routilux_sim.points.instrumentation import Instrumentation
 
 __all__ = ["Campaign", "Execution", "LogCollector", "Program"]
@@ -170,6 +172,7 @@ class Campaign:
         epoch_ns: The wall clock at the beginning, in nanoseconds since 1970.
         instrument: Where accesses to shared memory are scheduling points: ``"auto"``, names of modules, or None.
         races: What is to be done about data races; None: they are not looked for.
+        faults: What may go wrong, and how long handlers take; None: nothing, and no time.
 
     Attributes:
         program: What it runs.
@@ -182,6 +185,7 @@ class Campaign:
         epoch_ns: int = DEFAULT_EPOCH_NS,
         instrument: Instrument = None,
         races: RacePolicy | None = None,
+        faults: Armed | None = None,
     ) -> None:
         if not callable(program):
             raise TypeError(f"a program must be a callable without arguments, not {program!r}")
@@ -190,6 +194,7 @@ class Campaign:
         self._fairness = Fairness(self._limits.max_steps)
         self._epoch_ns = epoch_ns
         self._races = races
+        self._faults = faults
         self._world = World(program)
         self._points = _instrumentation(program, check_instrument(instrument))
         self._carriers: Carriers
@@ -271,8 +276,12 @@ class Campaign:
             instruments = (ExecutionLog(collector.write),)
         runtime = SimRuntime(kernel, instruments)
         values: list[Any] = []
-        with self._world.inhabited(kernel, runtime, seed), _points(self._points, kernel, points) as known_points:
-            kernel.run(kernel.spawn_caller(lambda: self._main(kernel, runtime, values)))
+        with (
+            self._world.inhabited(kernel, runtime, seed),
+            _points(self._points, kernel, points) as known_points,
+            _faults(self._faults, kernel, runtime, weigher(strategy, seed), fairness) as injector,
+        ):
+            kernel.run(kernel.spawn_caller(lambda: self._main(kernel, runtime, values, injector)))
             elapsed = kernel.now
             error = kernel.failure
             if error is not None or kernel.steps > fairness.limit:
@@ -309,7 +318,14 @@ class Campaign:
             steps=kernel.steps,
             log=collector.lines if collector is not None else [],
             schedule=lambda: Schedule.of(
-                seed, name, tape, candidates, self._epoch_ns, self._limits.max_steps, known_points
+                seed,
+                name,
+                tape,
+                candidates,
+                self._epoch_ns,
+                self._limits.max_steps,
+                known_points,
+                _document(self._faults),
             ),
             outcome=Outcome(
                 tape=tape,
@@ -325,8 +341,10 @@ class Campaign:
             races=() if races is None else races.found,
         )
 
-    def _main(self, kernel: Kernel, runtime: SimRuntime, values: list[Any]) -> None:
+    def _main(self, kernel: Kernel, runtime: SimRuntime, values: list[Any], injector: Injector | None) -> None:
         """What CPython does with a program: run it, let executors and other threads finish, call exit functions."""
+        if injector is not None:
+            injector.begin()
         leaving: SystemExit | None = None
         try:
             values.append(_plain(self.program()))
@@ -373,6 +391,27 @@ def _points(
         yield made
     finally:
         instrumentation.end()
+
+
+@contextmanager
+def _faults(
+    armed: Armed | None, kernel: Kernel, runtime: SimRuntime, weigh: Weigh, fairness: Fairness
+) -> Iterator[Injector | None]:
+    """Let go wrong what a plan says, once the injector has been begun."""
+    if armed is None:
+        yield None
+        return
+    injector = Injector(armed, kernel, weigh, lambda: fairness.begun is not None)
+    runtime.faults = injector
+    try:
+        yield injector
+    finally:
+        runtime.faults = None
+        injector.end()
+
+
+def _document(armed: Armed | None) -> dict[str, Any] | None:
+    return None if armed is None else armed.document
 
 
 def _plain(value: Any) -> Any:

@@ -6,8 +6,9 @@ A plan says which faults there may be, and how likely each is; it does nothing b
 - ``probability`` (1 by default): how likely it is, each time that it may come;
 - ``times``: how often it comes at most; without ``nth`` as often as there is an occasion, by default.
 
-What may come at any step of any task, or at any wait, needs one of the first two. Names may be patterns, as in a shell:
-``fetch*``. Swarm testing, where each seed draws which of the faults exist at all, is after Groce et al., 2012.
+Calls are counted for each handler, task, condition and so on by itself. What may come at any step of any task, or at
+any wait, needs one of the first two. Names may be patterns, as in a shell: ``fetch*``. Swarm testing, where each seed
+draws which of the faults exist at all, is after Groce and others, "Swarm testing", 2012.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ __all__ = [
     "Store",
 ]
 
-STORE_OPERATIONS = ("put", "load", "jobs", "delete", "prune")
-"""What a store of jobs is asked to do."""
+STORE_OPERATIONS = ("read", "write")
+"""What is done with a store of jobs."""
 
 INJECTED = "an injected fault"
 
@@ -230,7 +231,7 @@ class QueueFull(Fault):
     Who would wait for room without a time limit is not told anything of the kind, and waits, if it is full indeed.
 
     Attributes:
-        queue: The queue's label (``Queue-1`` is the first one made), or the flow's id.
+        queue: The flow's id, or the queue's class and number: ``Queue-1`` is the first one that was put into so.
     """
 
     kind = "queue"
@@ -276,6 +277,8 @@ class Point(Fault):
         error: The name of a built-in exception, or an import path.
         message: What the exception says.
         by: How much time.
+
+    In the midst of what is a single operation for other tasks, such as a queue's ``_put``, nothing happens.
     """
 
     kind = "point"
