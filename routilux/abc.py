@@ -63,7 +63,7 @@ class Faults(ABC):
 
     @abstractmethod
     def before_handler(self, routine_id: str, slot: str) -> tuple[float, BaseException | None]:
-        """What is to happen before a handler is called: the seconds that go by, and what it raises instead of running."""
+        """What happens before a handler is called: the seconds that go by, and what it raises instead of running."""
 
     @abstractmethod
     def wait(self, seconds: float) -> None:

@@ -325,7 +325,7 @@ class Campaign:
                 self._epoch_ns,
                 self._limits.max_steps,
                 known_points,
-                _document(self._faults),
+                None if self._faults is None else self._faults.document,
             ),
             outcome=Outcome(
                 tape=tape,
@@ -408,10 +408,6 @@ def _faults(
     finally:
         runtime.faults = None
         injector.end()
-
-
-def _document(armed: Armed | None) -> dict[str, Any] | None:
-    return None if armed is None else armed.document
 
 
 def _plain(value: Any) -> Any:

@@ -75,10 +75,7 @@ class Coroutines:
         surroundings.run(context.enter, item)
         try:
             faults = self._engine.runtime.faults
-            if faults is None:
-                awaitable = surroundings.run(call_handler, item[3], item)
-            else:
-                awaitable = _meddled(faults, item)
+            awaitable = surroundings.run(call_handler, item[3], item) if faults is None else _meddled(faults, item)
         except BaseException as error:  # noqa: BLE001 - the error strategy decides, and nothing is lost
             self._end(item, began, done, _Outcome(error))
             return

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from routilux.abc import Faults
-from routilux_sim.faults.labels import LATENCY, fault_label, nth_word, swarm_label
+from routilux_sim.faults.labels import LATENCY, fault_label, nth_word, swarm_label, with_duration
 from routilux_sim.kernel.labels import label_of
 from routilux_sim.world import freezing
 
@@ -122,7 +122,9 @@ class Injector(Faults):
         if value:
             self._come[key] = self._come.get(key, 0) + 1
             if kernel.log is not None:
-                kernel.log("fault", {"fault": fault.kind, "reason": said})
+                kernel.log(
+                    "fault", {"fault": fault.kind, "reason": with_duration(fault.kind, said, armed.duration, value)}
+                )
         return value
 
     @staticmethod

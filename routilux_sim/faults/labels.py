@@ -12,7 +12,7 @@ from typing import Any
 from routilux_sim.faults.distributions import Distribution
 from routilux_sim.faults.plan import Fault, FaultPlan
 
-__all__ = ["LATENCY", "fault_label", "is_fault", "is_swarm", "nth_word", "swarm_label", "words_of"]
+__all__ = ["LATENCY", "fault_label", "is_fault", "is_swarm", "nth_word", "swarm_label", "with_duration", "words_of"]
 
 LATENCY = "latency "
 
@@ -79,13 +79,15 @@ def words_of(label: str, value: int, faults: dict[str, Any] | None) -> str | Non
     if found is None:
         return None
     kind, index, what = found[1], int(found[2]), found[3]
-    if _LATER not in what:
-        return what
     same = [fault for fault in plan.faults if fault.kind == kind]
-    distribution = duration_of(same[index]) if index < len(same) else None
-    if distribution is None or not 0 < value <= distribution.levels:
+    return with_duration(kind, what, duration_of(same[index]) if index < len(same) else None, value)
+
+
+def with_duration(kind: str, what: str, duration: Distribution | None, value: int) -> str:
+    """What happens, with the duration that a value stands for in its place."""
+    if duration is None or not 0 < value <= duration.levels:
         return what
-    return what.replace(_LATER, f"{_PREPOSITIONS.get(kind, 'for')} {distribution.at(value - 1):g} s")
+    return what.replace(_LATER, f"{_PREPOSITIONS.get(kind, 'for')} {duration.at(value - 1):g} s")
 
 
 def duration_of(fault: Fault) -> Distribution | None:
