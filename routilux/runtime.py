@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     EventLoop: TypeAlias = asyncio.AbstractEventLoop
 
-__all__ = ["OsRuntime", "current", "fault_point", "finish_loop", "running_loop", "set_ambient"]
+__all__ = ["OsRuntime", "current", "fault_point", "finish_loop", "pause", "running_loop", "set_ambient"]
 
 CANCELLATIONS = 10
 """How many times an event loop that ends cancels what its tasks have started since: some never stop starting more."""
@@ -131,6 +131,13 @@ def running_loop() -> EventLoop | None:
 
     # The one that does not raise: it is asked on every call, mostly outside.
     return asyncio._get_running_loop()  # noqa: SLF001 - exported, for those who implement loops
+
+
+async def pause(seconds: float) -> None:
+    """Let time go by for one coroutine."""
+    import asyncio  # noqa: PLC0415 - see OsRuntime.new_event_loop
+
+    await asyncio.sleep(seconds)
 
 
 def finish_loop(loop: EventLoop) -> None:

@@ -13,6 +13,7 @@ from routilux.engine import context
 from routilux.engine.accounting import CLOSED
 from routilux.engine.dispatch import call_handler
 from routilux.exceptions import WouldDeadlockError
+from routilux.runtime import pause
 from routilux.schedulers.event_loop import LoopThread
 
 if TYPE_CHECKING:
@@ -122,11 +123,9 @@ class _Outcome:
 
 async def _meddled(faults: Faults, item: Item) -> Any:
     """Let happen what is to go wrong, and then await the handler."""
-    import asyncio  # noqa: PLC0415 - see OsRuntime.new_event_loop
-
     seconds, error = faults.before_handler(item[3].routine_id, item[3].target.slot.name)
     if seconds:
-        await asyncio.sleep(seconds)
+        await pause(seconds)
     if error is not None:
         raise error
     return await call_handler(item[3], item)

@@ -48,7 +48,7 @@ def test_a_handler_raises_at_its_nth_call_only():
 
     def program():
         seen.clear()
-        flow = fan(seen.append, 4, max_workers=1)
+        flow = fan(lambda n: seen.append(n), 4, max_workers=1)  # noqa: PLW0108 - it is given the value by name
         flow.set_error_handler(ErrorHandler(ErrorStrategy.CONTINUE))
         return run(flow)
 
