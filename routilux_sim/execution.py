@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import random
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from routilux_sim.log_lines import render_all
 from routilux_sim.points.code_under_test import Instrument, check_instrument
 from routilux_sim.schedule import Schedule
 from routilux_sim.strategy import Outcome, Strategy
-from routilux_sim.strategy._protocol import Weigh, keeps_seed, needs_trace, weigher
+from routilux_sim.strategy._protocol import keeps_seed, needs_trace, weigher
 from routilux_sim.world import audit, watchdog
 from routilux_sim.world.install import World
 from routilux_sim.world.runtime import SimRuntime
@@ -279,7 +279,7 @@ class Campaign:
         with (
             self._world.inhabited(kernel, runtime, seed),
             _points(self._points, kernel, points) as known_points,
-            _faults(self._faults, kernel, runtime, weigher(strategy, seed), fairness) as injector,
+            self._injected(kernel, runtime, strategy, seed) as injector,
         ):
             kernel.run(kernel.spawn_caller(lambda: self._main(kernel, runtime, values, injector)))
             elapsed = kernel.now
@@ -341,6 +341,16 @@ class Campaign:
             races=() if races is None else races.found,
         )
 
+    def _injected(
+        self, kernel: Kernel, runtime: SimRuntime, strategy: Strategy, seed: int
+    ) -> AbstractContextManager[Injector | None]:
+        """Let go wrong what the plan says, once the injector has been begun; None: there is no plan."""
+        if self._faults is None:
+            return _NO_FAULTS
+        fairness = self._fairness
+        injector = Injector(self._faults, kernel, weigher(strategy, seed), lambda: fairness.begun is not None)
+        return _injecting(injector, runtime)
+
     def _main(self, kernel: Kernel, runtime: SimRuntime, values: list[Any], injector: Injector | None) -> None:
         """What CPython does with a program: run it, let executors and other threads finish, call exit functions."""
         if injector is not None:
@@ -393,15 +403,11 @@ def _points(
         instrumentation.end()
 
 
+_NO_FAULTS = nullcontext()
+
+
 @contextmanager
-def _faults(
-    armed: Armed | None, kernel: Kernel, runtime: SimRuntime, weigh: Weigh, fairness: Fairness
-) -> Iterator[Injector | None]:
-    """Let go wrong what a plan says, once the injector has been begun."""
-    if armed is None:
-        yield None
-        return
-    injector = Injector(armed, kernel, weigh, lambda: fairness.begun is not None)
+def _injecting(injector: Injector, runtime: SimRuntime) -> Iterator[Injector]:
     runtime.faults = injector
     try:
         yield injector
