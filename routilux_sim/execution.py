@@ -214,11 +214,14 @@ class Campaign:
     @property
     def granularity(self) -> str:
         """Between what another task may come, in words."""
-        return "synchronization operations" if self._points is None else self._points.granularity
+        words = "synchronization operations" if self._points is None else self._points.granularity
+        return words if self._faults is None or not self._faults.faults else f"{words} and of the faults planned"
 
     @property
     def unseen(self) -> str | None:
         """Why tasks may share what no scheduling point tells of; None if nothing says so."""
+        if self._faults is not None and self._faults.of("stall"):
+            return "a task may stall at any step, and in another order has other steps"
         return "accesses to memory are no scheduling points" if self._points is None else self._points.unseen
 
     @property

@@ -107,6 +107,8 @@ class Injector(Faults):
         if not self._exists[number] or kernel.ending or kernel.failure is not None:
             return 0
         key = number, subject
+        # Which call is the how manyth hangs on the order of all of them.
+        kernel.touch("count", self)
         count = self._calls[key] = self._calls.get(key, 0) + 1
         fault, most = armed.fault, armed.fault.most
         if fault.nth is not None:
@@ -116,7 +118,6 @@ class Injector(Faults):
             return 0
         if self._is_fair():
             return 0
-        kernel.touch("count", self)
         said = what.replace(NTH, nth_word(count))
         value = self._decide(fault_label(fault.kind, armed.place, said), fault.probability, armed.levels)
         if value:

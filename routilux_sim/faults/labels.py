@@ -87,7 +87,9 @@ def with_duration(kind: str, what: str, duration: Distribution | None, value: in
     """What happens, with the duration that a value stands for in its place."""
     if duration is None or not 0 < value <= duration.levels:
         return what
-    return what.replace(_LATER, f"{_PREPOSITIONS.get(kind, 'for')} {duration.at(value - 1):g} s")
+    seconds = duration.at(value - 1)
+    words = f"{_PREPOSITIONS.get(kind, 'for')} {seconds:g} s" if seconds or kind != "spurious" else "at once"
+    return what.replace(_LATER, words)
 
 
 def duration_of(fault: Fault) -> Distribution | None:

@@ -543,6 +543,69 @@ def test_enumeration_tries_each_level_of_what_is_certain(strategy):
     assert {first for first, *_ in times} == {1.0, 2.0, 4.0}
 
 
+@pytest.mark.parametrize(
+    "plan",
+    [
+        {"point": [{"name": "here", "probability": 0.5, "times": 1, "error": "OSError"}]},
+        {
+            "point": [{"name": "here", "nth": 2, "error": "OSError"}],
+            "clock": [{"at": 0.2, "by": 9, "probability": 0.5}],
+        },
+        {"spurious": [{"nth": 1, "probability": 0.5}]},
+    ],
+)
+def test_fewer_schedules_have_all_outcomes(plan):
+    """What the reduction leaves out under a plan comes to nothing else than what it runs."""
+    outcomes = set()
+
+    def program():
+        condition, told = threading.Condition(), []
+
+        def work(name):
+            try:
+                fault_point("here")
+            except OSError:
+                name = name.upper()
+            with condition:
+                told.append(name)
+                condition.notify()
+
+        thread = threading.Thread(target=work, args=("a",))
+        thread.start()
+        work("b")
+        with condition:
+            told.append(condition.wait(0.2))
+        thread.join()
+        outcomes.add((*told, time.time() - time.monotonic(), time.monotonic()))
+
+    found = []
+    for strategy in ("dfs", "dpor"):
+        outcomes.clear()
+        report = explore(program, strategy=strategy, faults=plan, schedules=20_000)
+        assert report.verdict == "exhausted", report
+        assert "and of the faults planned" in report.proof
+        found.append((set(outcomes), report.schedules))
+    (everything, many), (reduced, few) = found
+    assert len(everything) > 2
+    assert reduced == everything
+    assert few <= many
+
+
+def test_the_reduction_proves_nothing_where_tasks_stall():
+    """What it takes for the same order may have other steps to stall at; it says so, and enumeration proves it."""
+
+    def program():
+        lock = threading.Lock()
+        with lock:
+            pass
+
+    plan = {"stall": [{"probability": 0.5, "times": 1, "by": 1}]}
+    reduced = explore(program, strategy="dpor", faults=plan)
+    assert reduced.verdict == "passed"
+    assert "a task may stall at any step" in reduced.reason
+    assert explore(program, strategy="dfs", faults=plan).verdict == "exhausted"
+
+
 def fragile():
     """A program that breaks when its worker is not ready within 0.1 s, or its point raises."""
     ready = threading.Event()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from routilux_sim.faults import Distribution, FaultPlan, Latencies
 from routilux_sim.faults.arming import arm
 from routilux_sim.faults.labels import nth_word, words_of
-from routilux_sim.faults.plan import KINDS, Raise, Slow, Stall
+from routilux_sim.faults.plan import KINDS, Raise, Slow, Spurious, Stall
 
 seconds = st.floats(0, 1e6, allow_nan=False) | st.integers(0, 10**6)
 names = st.text(min_size=1, max_size=8)
@@ -217,6 +217,7 @@ def test_only_what_can_come_is_armed():
     [
         ("worker-1: fault slow[1]: a.b is slower ... at its 3rd call", 2, "a.b is slower by 2 s at its 3rd call"),
         ("fault raise[0]: a.b raises ValueError at its 1st call", 1, "a.b raises ValueError at its 1st call"),
+        ("fault spurious[0]: the 1st wait in Condition-1 ends ...", 1, "the 1st wait in Condition-1 ends at once"),
         ("worker-1: latency a.b", 1, "a.b takes 4 s"),
         ("worker-1: acquire Lock-1", 1, None),
         ("worker-1: swarm raise[0] exists", 1, None),
@@ -225,7 +226,9 @@ def test_only_what_can_come_is_armed():
 def test_labels_are_told_in_words(label, value, words):
     """With the duration that the value stands for."""
     levels = Distribution("empirical", (1.0, 2.0))
-    plan = FaultPlan((Slow(by=levels), Slow(by=levels)), Latencies({"a": Distribution("empirical", (3.0, 4.0))}))
+    plan = FaultPlan(
+        (Slow(by=levels), Slow(by=levels), Spurious(nth=1)), Latencies({"a": Distribution("empirical", (3.0, 4.0))})
+    )
     assert words_of(label, value, {"plan": plan.to_dict(), "swarm": False}) == words
 
 
