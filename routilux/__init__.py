@@ -25,6 +25,7 @@ from routilux.flow import Flow
 from routilux.job_state import DeferredEvent, ExecutionRecord, JobState, PendingTask
 from routilux.output_handler import CallbackOutputHandler, NullOutputHandler, OutputHandler, QueueOutputHandler
 from routilux.routine import ExecutionContext, Routine
+from routilux.runtime import fault_point
 from routilux.slot import Slot
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ __all__ = [
     "UnknownNameError",
     "WouldDeadlockError",
     "__version__",
+    "fault_point",
 ]
 
 

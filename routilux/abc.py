@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from routilux.log import ExecutionLog
     from routilux.runtime import EventLoop
 
-__all__ = ["LONGEST_WAIT", "Instrument", "Lock", "Runtime", "Scheduler", "Thread", "Workers"]
+__all__ = ["LONGEST_WAIT", "Faults", "Instrument", "Lock", "Runtime", "Scheduler", "Thread", "Workers"]
 
 T = TypeVar("T")
 
@@ -58,6 +58,30 @@ class Thread(Protocol):
         """True until the thread has ended."""
 
 
+class Faults(ABC):
+    """Makes things go wrong, where a simulator is told to. Production has none of it."""
+
+    @abstractmethod
+    def before_handler(self, routine_id: str, slot: str) -> tuple[float, BaseException | None]:
+        """What happens before a handler is called: the seconds that go by, and what it raises instead of running."""
+
+    @abstractmethod
+    def wait(self, seconds: float) -> None:
+        """Let so much time go by, in the calling thread."""
+
+    @abstractmethod
+    def point(self, name: str) -> None:
+        """What is to happen where the code has named a point."""
+
+    @abstractmethod
+    def is_full(self, queue: Any) -> bool:
+        """Whether a queue with a limit says that it is full; a flow's goes by the flow's id."""
+
+    @abstractmethod
+    def store(self, operation: str) -> None:
+        """Raise what a store of jobs is to raise before it is read (``"read"``) or written (``"write"``)."""
+
+
 class Runtime(ABC):
     """What threads and time are made of.
 
@@ -74,6 +98,9 @@ class Runtime(ABC):
     point: Callable[[str], None] | None = None
     """Called with a word for what comes next, before each step on shared state that no lock guards: where a simulator
     may switch to another thread. None in production, where the operating system does as it likes."""
+
+    faults: Faults | None = None
+    """What goes wrong in this world on purpose."""
 
     @abstractmethod
     def lock(self) -> Lock:

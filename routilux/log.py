@@ -45,6 +45,7 @@ EVENTS = frozenset(
         "task.switch",
         "task.end",
         "task.left",
+        "fault",
         "execution.end",
     }
 )
@@ -53,7 +54,7 @@ EVENTS = frozenset(
 Beside it each line has ``seq`` (counts from 0), ``t_ns`` (nanoseconds since the log began) and ``task`` (the thread);
 then, where they apply, ``job``, ``flow``, ``routine``, ``slot``, ``activation`` (its number in the job), ``attempt``,
 ``name`` (of an event that was emitted), ``status``, ``error``, ``delay_ns``, ``reason``, ``point``, ``left`` (a
-thread that the end of the program cut short).
+thread that the end of the program cut short), ``fault`` (the kind of what went wrong because a plan said so).
 """
 
 Write = Callable[[str, dict[str, Any]], None]

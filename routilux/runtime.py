@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     EventLoop: TypeAlias = asyncio.AbstractEventLoop
 
-__all__ = ["OsRuntime", "current", "finish_loop", "running_loop", "set_ambient"]
+__all__ = ["OsRuntime", "current", "fault_point", "finish_loop", "pause", "running_loop", "set_ambient"]
 
 CANCELLATIONS = 10
 """How many times an event loop that ends cancels what its tasks have started since: some never stop starting more."""
@@ -112,12 +112,32 @@ def set_ambient(find: Callable[[], Runtime | None] | None) -> Callable[[], Runti
     return previous
 
 
+def fault_point(name: str) -> None:
+    """Name a place in a program where a simulation's fault plan may raise an exception, or let time go by.
+
+    Anywhere else it does nothing, in some ten nanoseconds, so it may stay in code that runs in production. Time goes by
+    for the thread, as in ``time.sleep``: in a coroutine for the whole event loop.
+
+    Args:
+        name: What plans call it: ``{"point": [{"name": "after commit", "error": "OSError"}]}``.
+    """
+    if _ambient is not None and (runtime := _ambient()) is not None and runtime.faults is not None:
+        runtime.faults.point(name)
+
+
 def running_loop() -> EventLoop | None:
     """Return the event loop that the calling code runs in, or None."""
     import asyncio  # noqa: PLC0415 - see OsRuntime.new_event_loop
 
     # The one that does not raise: it is asked on every call, mostly outside.
     return asyncio._get_running_loop()  # noqa: SLF001 - exported, for those who implement loops
+
+
+async def pause(seconds: float) -> None:
+    """Let time go by for one coroutine."""
+    import asyncio  # noqa: PLC0415 - see OsRuntime.new_event_loop
+
+    await asyncio.sleep(seconds)
 
 
 def finish_loop(loop: EventLoop) -> None:

@@ -223,6 +223,9 @@ class JobStore:
     def _transaction(self, begin: str, done: str) -> Iterator[sqlite3.Connection]:
         if self._process != os.getpid():  # the lock may be somebody's who was not forked
             raise StoreError(f"job store {self.path!r} was opened in another process; open it in this one")
+        faults = runtimes.current().faults
+        if faults is not None:
+            faults.store("read" if done == "read" else "write")
         with self._lock:
             database = self._database
             if database is None:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from routilux_sim.exploration import Failure as Failure
     from routilux_sim.exploration import Report as Report
     from routilux_sim.exploration import explore as explore
+    from routilux_sim.faults import FaultPlan as FaultPlan
+    from routilux_sim.faults import Latencies as Latencies
     from routilux_sim.judge.races import Race as Race
     from routilux_sim.kernel.errors import DataRaceError as DataRaceError
     from routilux_sim.kernel.errors import DeadlockError as DeadlockError
@@ -44,9 +46,11 @@ _HOMES = {
     "EscapeError": "routilux_sim.kernel.errors",
     "Execution": "routilux_sim.execution",
     "Failure": "routilux_sim.exploration",
+    "FaultPlan": "routilux_sim.faults",
     "HangError": "routilux_sim.kernel.errors",
     "History": "routilux_sim.linearizability",
     "InconclusiveError": "routilux_sim.kernel.errors",
+    "Latencies": "routilux_sim.faults",
     "LimitReachedError": "routilux_sim.kernel.errors",
     "LivelockError": "routilux_sim.kernel.errors",
     "NondeterminismError": "routilux_sim.kernel.errors",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import gc
 import random
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 from routilux.log import ExecutionLog
+from routilux_sim.faults.injector import Injector
 from routilux_sim.interruption import is_interruption
 from routilux_sim.judge.ending import reason_of
 from routilux_sim.judge.fairness import Fairness
@@ -25,13 +26,14 @@ from routilux_sim.log_lines import render_all
 from routilux_sim.points.code_under_test import Instrument, check_instrument
 from routilux_sim.schedule import Schedule
 from routilux_sim.strategy import Outcome, Strategy
-from routilux_sim.strategy._protocol import keeps_seed, needs_trace
+from routilux_sim.strategy._protocol import keeps_seed, needs_trace, weigher
 from routilux_sim.world import audit, watchdog
 from routilux_sim.world.install import World
 from routilux_sim.world.runtime import SimRuntime
 from routilux_sim.world.threads import join_task
 
 if TYPE_CHECKING:
+    from routilux_sim.faults.arming import Armed
     from routilux_sim.points.instrumentation import Instrumentation
 
 __all__ = ["Campaign", "Execution", "LogCollector", "Program"]
@@ -170,6 +172,7 @@ class Campaign:
         epoch_ns: The wall clock at the beginning, in nanoseconds since 1970.
         instrument: Where accesses to shared memory are scheduling points: ``"auto"``, names of modules, or None.
         races: What is to be done about data races; None: they are not looked for.
+        faults: What may go wrong, and how long handlers take; None: nothing, and no time.
 
     Attributes:
         program: What it runs.
@@ -182,6 +185,7 @@ class Campaign:
         epoch_ns: int = DEFAULT_EPOCH_NS,
         instrument: Instrument = None,
         races: RacePolicy | None = None,
+        faults: Armed | None = None,
     ) -> None:
         if not callable(program):
             raise TypeError(f"a program must be a callable without arguments, not {program!r}")
@@ -190,6 +194,7 @@ class Campaign:
         self._fairness = Fairness(self._limits.max_steps)
         self._epoch_ns = epoch_ns
         self._races = races
+        self._faults = faults
         self._world = World(program)
         self._points = _instrumentation(program, check_instrument(instrument))
         self._carriers: Carriers
@@ -209,11 +214,14 @@ class Campaign:
     @property
     def granularity(self) -> str:
         """Between what another task may come, in words."""
-        return "synchronization operations" if self._points is None else self._points.granularity
+        words = "synchronization operations" if self._points is None else self._points.granularity
+        return words if self._faults is None or not self._faults.faults else f"{words} and of the faults planned"
 
     @property
     def unseen(self) -> str | None:
         """Why tasks may share what no scheduling point tells of; None if nothing says so."""
+        if self._faults is not None and self._faults.of("stall"):
+            return "a task may stall at any step, and in another order has other steps"
         return "accesses to memory are no scheduling points" if self._points is None else self._points.unseen
 
     @property
@@ -271,8 +279,12 @@ class Campaign:
             instruments = (ExecutionLog(collector.write),)
         runtime = SimRuntime(kernel, instruments)
         values: list[Any] = []
-        with self._world.inhabited(kernel, runtime, seed), _points(self._points, kernel, points) as known_points:
-            kernel.run(kernel.spawn_caller(lambda: self._main(kernel, runtime, values)))
+        with (
+            self._world.inhabited(kernel, runtime, seed),
+            _points(self._points, kernel, points) as known_points,
+            self._injected(kernel, runtime, strategy, seed) as injector,
+        ):
+            kernel.run(kernel.spawn_caller(lambda: self._main(kernel, runtime, values, injector)))
             elapsed = kernel.now
             error = kernel.failure
             if error is not None or kernel.steps > fairness.limit:
@@ -309,7 +321,14 @@ class Campaign:
             steps=kernel.steps,
             log=collector.lines if collector is not None else [],
             schedule=lambda: Schedule.of(
-                seed, name, tape, candidates, self._epoch_ns, self._limits.max_steps, known_points
+                seed,
+                name,
+                tape,
+                candidates,
+                self._epoch_ns,
+                self._limits.max_steps,
+                known_points,
+                None if self._faults is None else self._faults.document,
             ),
             outcome=Outcome(
                 tape=tape,
@@ -325,8 +344,20 @@ class Campaign:
             races=() if races is None else races.found,
         )
 
-    def _main(self, kernel: Kernel, runtime: SimRuntime, values: list[Any]) -> None:
+    def _injected(
+        self, kernel: Kernel, runtime: SimRuntime, strategy: Strategy, seed: int
+    ) -> AbstractContextManager[Injector | None]:
+        """Let go wrong what the plan says, once the injector has been begun; None: there is no plan."""
+        if self._faults is None:
+            return _NO_FAULTS
+        fairness = self._fairness
+        injector = Injector(self._faults, kernel, weigher(strategy, seed), lambda: fairness.begun is not None)
+        return _injecting(injector, runtime)
+
+    def _main(self, kernel: Kernel, runtime: SimRuntime, values: list[Any], injector: Injector | None) -> None:
         """What CPython does with a program: run it, let executors and other threads finish, call exit functions."""
+        if injector is not None:
+            injector.begin()
         leaving: SystemExit | None = None
         try:
             values.append(_plain(self.program()))
@@ -373,6 +404,19 @@ def _points(
         yield made
     finally:
         instrumentation.end()
+
+
+_NO_FAULTS = nullcontext()
+
+
+@contextmanager
+def _injecting(injector: Injector, runtime: SimRuntime) -> Iterator[Injector]:
+    runtime.faults = injector
+    try:
+        yield injector
+    finally:
+        runtime.faults = None
+        injector.end()
 
 
 def _plain(value: Any) -> Any:

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from routilux_sim.execution import Execution
+from routilux_sim.faults.labels import is_fault, is_swarm, words_of
 from routilux_sim.findings import Findings
 from routilux_sim.kernel.errors import DataRaceError, DeadlockError, LivelockError
 from routilux_sim.phrases import SUSPENDED, at, doing, mark, waiting
@@ -94,14 +95,31 @@ def sentence_of(findings: Findings) -> str:
     deviations = findings.deviations
     if not deviations:
         return "FIFO everywhere: the plain schedule fails"
-    told = [_deviation(schedule, story, index) for index in deviations[:DEVIATIONS]]
-    if len(deviations) > DEVIATIONS:
-        told.append(f"and {len(deviations) - DEVIATIONS} more")
-    return f"FIFO everywhere, except: {'; '.join(told)}"
+    faults, told = [], []
+    for index in deviations:
+        label = schedule[index].label
+        if is_fault(label):
+            faults.append(_deviation(schedule, story, index))
+        # That a fault exists says nothing, if it does not come, and else no more than that it comes.
+        elif not is_swarm(label):
+            told.append(index)
+    sentence = "FIFO everywhere"
+    if told:
+        listed = [_deviation(schedule, story, index) for index in told[:DEVIATIONS]]
+        if len(told) > DEVIATIONS:
+            listed.append(f"and {len(told) - DEVIATIONS} more")
+        sentence += f", except: {'; '.join(listed)}"
+    if faults:
+        more = [f"{len(faults) - DEVIATIONS} more faults"] if len(faults) > DEVIATIONS else []
+        sentence += f"{';' if told else ','} but only if {' and '.join([*faults[:DEVIATIONS], *more])}"
+    return sentence
 
 
 def _deviation(schedule: Schedule, story: Story, index: int) -> str:
     step = schedule[index]
+    fault = words_of(step.label, step.value, schedule.faults)
+    if fault is not None:
+        return fault
     if index >= len(story.moments):
         return f"at step {index} ({step.label}) the choice is {step.value} of {step.bound}"
     event, can_go_on, names = story.moments[index]
@@ -130,6 +148,11 @@ def _passing(findings: Findings) -> Iterator[str]:
         return
     index = nearest.step
     step = nearest.schedule[index]
+    failing = findings.schedule[index]
+    fault = words_of(failing.label, step.value or failing.value, findings.schedule.faults)
+    if fault is not None:
+        yield f"it passes {'if' if step.value else 'unless'} {fault}"
+        return
     if index >= len(findings.story.moments):
         yield f"it passes if step {index} is {step.value} instead of {findings.schedule[index].value}"
         return
@@ -154,7 +177,8 @@ def _shrunk(findings: Findings) -> str:
 
 def _size(size: Size) -> str:
     plural = "" if size.deviations == 1 else "s"
-    return f"{size.deviations} deviation{plural} ({size.preemptions} preempting)"
+    faults = f", {size.faults} of them faults" if size.faults else ""
+    return f"{size.deviations} deviation{plural} ({size.preemptions} preempting{faults})"
 
 
 class _Line(NamedTuple):
@@ -257,7 +281,8 @@ def _line(story: Story, events: Sequence[Event], objects: frozenset[int]) -> _Li
 def _switch(schedule: Schedule, story: Story, index: int, moment: Moment) -> _Line:
     step = schedule[index]
     if not moment.names:
-        return _Line(moment.event.name, "", f"* step {index}: {moment.event.op} is {step.value}", "", True)
+        said = words_of(step.label, step.value, schedule.faults) or f"{moment.event.op} is {step.value}"
+        return _Line(moment.event.name, "", f"* step {index}: {said}", "", True)
     chosen = _name(moment.names, step.value)
     if moment.can_go_on:
         text = f"* step {index}: preempted before {mark(story, moment.event)}{at(moment.event.place)}, by {chosen}"

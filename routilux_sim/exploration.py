@@ -10,6 +10,7 @@ from routilux_sim.coverage import Coverage
 from routilux_sim.determinism.check import check_again
 from routilux_sim.execution import Campaign, Execution, Program
 from routilux_sim.explanation import explain, explain_findings, sentence_of
+from routilux_sim.faults.arming import FaultsGiven, arm
 from routilux_sim.findings import Findings, investigate
 from routilux_sim.judge.races import Race, RaceMode, merge, policy_of
 from routilux_sim.judge.verdict import FailureKind, Verdict, of_campaign, words_of_proof
@@ -184,6 +185,8 @@ def explore(
     instrument: Instrument = "auto",
     shrink: bool = True,
     on_failure: Callable[[Execution], object] | None = None,
+    faults: FaultsGiven = None,
+    swarm: bool = False,
 ) -> Report:
     """Run ``program`` under many schedules; stop at the first failure, or when a budget is spent.
 
@@ -213,6 +216,8 @@ def explore(
         shrink: Look for the simplest schedule that fails in the same way, and for the nearest one that passes, for up
             to some seconds of real time: the program runs many times more.
         on_failure: Called with the failing execution as soon as it is sure to fail again, before it is shrunk.
+        faults: As for `simulate`. ``"dfs"`` and ``"dpor"`` try what is only likely both ways.
+        swarm: As for `simulate`: each schedule draws which of the faults exist.
 
     Raises:
         ValueError, TypeError: An unknown strategy, a budget that is not a number above 0, or workers for a strategy
@@ -224,7 +229,7 @@ def explore(
     check_workers(workers)
     chosen = make_strategy(strategy)
     limits = Limits(max_steps, max_seconds, hang_seconds)
-    campaign = Campaign(program, limits, epoch_of(epoch), instrument, policy_of(races, allow_races))
+    campaign = Campaign(program, limits, epoch_of(epoch), instrument, policy_of(races, allow_races), arm(faults, swarm))
     began = _clock()
     search = Search(
         campaign,

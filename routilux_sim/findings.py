@@ -117,7 +117,7 @@ def _with_all_points(campaign: Campaign, shrunk: Shrunk, budget: Budget) -> Shru
     if trial.signature is None or trial.signature != shrunk.signature:
         return shrunk
     again = shrink(campaign, execution.schedule, budget)
-    if again is None or again.after[:2] > shrunk.after[:2]:
+    if again is None or again.after[:3] > shrunk.after[:3]:
         return shrunk
     again.before = shrunk.before
     return again

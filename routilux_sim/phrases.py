@@ -33,6 +33,7 @@ _VERBS = {
     "set": "sets",
     "shutdown": "shuts down",
     "sleep": "sleeps",
+    "stall": "is stalled",
     "start": "starts a thread",
     "started": "goes on after starting a thread",
     "submit": "submits to",
@@ -61,7 +62,7 @@ def waiting(story: Story, event: Event) -> str:
     called = story.called(event)
     if op == "end":
         return "has ended"
-    if op in {"sleep", "yield", "select", "begin"}:
+    if op in {"sleep", "stall", "yield", "select", "begin"}:
         return _VERBS[op]
     if op == "wait":
         return f"waits for {called}" if called else "waits"

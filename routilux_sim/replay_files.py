@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from routilux._version import __version__
+from routilux_sim.faults.plan import FaultPlan
 from routilux_sim.kernel.errors import SimulationError
 from routilux_sim.schedule import Schedule, Step
 
@@ -34,7 +35,10 @@ FORMAT = "routilux-sim/replay"
 VERSION = 2
 """What is written."""
 
-READ = (1, 2)
+WITH_FAULTS = 3
+"""What is written where something could go wrong: who reads earlier versions only would not have it go wrong."""
+
+READ = (1, 2, 3)
 """What is read."""
 
 
@@ -117,7 +121,7 @@ def save_schedule(
     """
     document = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": VERSION if schedule.faults is None else WITH_FAULTS,
         "tool": f"routilux {__version__}",
         "greenlet": _version_of("greenlet"),
         "python": platform.python_version(),
@@ -132,6 +136,8 @@ def save_schedule(
         "kind": kind,
         "failure": failure,
     }
+    if schedule.faults is not None:
+        document["faults"] = schedule.faults
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = target.with_name(f"{target.name}.{os.getpid()}.tmp")
@@ -190,8 +196,8 @@ def load_replay(path: str | os.PathLike[str]) -> ReplayFile:
         raise ReplayFileError(f"{path}: not a replay file: 'format' must be {FORMAT!r}")
     found = document.get("version")
     if type(found) is not int or found not in READ:
-        known = " and ".join(map(str, READ))
-        newer = "; a later routilux-sim wrote it" if type(found) is int and found > VERSION else ""
+        known = ", ".join(map(str, READ[:-1])) + f" and {READ[-1]}"
+        newer = "; a later routilux-sim wrote it" if type(found) is int and found > READ[-1] else ""
         raise ReplayFileError(f"{path}: 'version' is {found!r}; this routilux-sim reads versions {known}{newer}")
     seed = _field(path, document, "seed", int)
     strategy = _field(path, document, "strategy", str)
@@ -200,7 +206,7 @@ def load_replay(path: str | os.PathLike[str]) -> ReplayFile:
     # Files of before have none: a limit that was never reached.
     max_steps = _optional(path, document, "max_steps", int)
     rows = [_step(path, index, row) for index, row in enumerate(steps)]
-    schedule = Schedule(seed, strategy, rows, epoch_ns, max_steps, _points(path, document))
+    schedule = Schedule(seed, strategy, rows, epoch_ns, max_steps, _points(path, document), _faults(path, document))
     return ReplayFile(
         path=os.fspath(path),
         schedule=schedule,
@@ -238,6 +244,21 @@ def _points(path: Any, document: dict[str, Any]) -> dict[str, Any] | None:
     if allowed is not None and not _are_names(allowed):
         raise ReplayFileError(f"{path}: points: 'allow_races' must be a list of names, not {allowed!r}")
     return points
+
+
+def _faults(path: Any, document: dict[str, Any]) -> dict[str, Any] | None:
+    """What could go wrong, checked; no exception is imported yet."""
+    faults: dict[str, Any] | None = _optional(path, document, "faults", dict)
+    if faults is None:
+        return None
+    swarm = faults.get("swarm")
+    if not isinstance(swarm, bool):
+        raise ReplayFileError(f"{path}: faults: 'swarm' must be true or false, not {swarm!r}")
+    try:
+        FaultPlan.from_dict(faults.get("plan"), "faults.plan")
+    except ValueError as error:
+        raise ReplayFileError(f"{path}: {error}") from error
+    return faults
 
 
 def _are_names(value: Any) -> bool:

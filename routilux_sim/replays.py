@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 from routilux_sim.execution import Campaign, Execution, Program
+from routilux_sim.faults.arming import Armed, FaultsGiven, arm
 from routilux_sim.judge.races import RaceMode, RacePolicy, policy_of
 from routilux_sim.kernel.core import HANG_SECONDS, Limits
 from routilux_sim.kernel.errors import DivergenceError
@@ -28,6 +29,8 @@ def replay(
     instrument: Instrument = None,
     races: RaceMode | None = None,
     allow_races: Sequence[str] = (),
+    faults: FaultsGiven = None,
+    swarm: bool = False,
 ) -> Execution:
     """Run ``program`` under recorded decisions.
 
@@ -41,6 +44,8 @@ def replay(
         instrument: As for `simulate`; None: as it was when the schedule was recorded.
         races: As for `simulate`; None: ``"fail"`` if it was that when the schedule was recorded.
         allow_races: As for `simulate`, if ``races`` is given.
+        faults: As for `simulate`; None: what could go wrong when the schedule was recorded.
+        swarm: As for `simulate`, if ``faults`` is given.
 
     Returns:
         What came of it. If the program does not follow the schedule, ``error`` is a `DivergenceError` that names the
@@ -64,6 +69,7 @@ def replay(
         instrument,
         policy_of(races, allow_races),
         None if kept is None else kept.kind,
+        None if faults is None else arm(faults, swarm),
     )
     with campaign.running():
         execution = rerun(campaign, schedule, log=log)
@@ -79,6 +85,7 @@ def campaign_of(
     instrument: Instrument = None,
     races: RacePolicy | None = None,
     kind: str | None = None,
+    faults: Armed | None = None,
 ) -> Campaign:
     """What can run a schedule again: with the memory points that it was recorded with, and races as failures if so.
 
@@ -89,13 +96,16 @@ def campaign_of(
         instrument: As for `simulate`; None: as it was when the schedule was recorded.
         races: What is to be done about races; None: what was done.
         kind: What kind of failure it is, if that is known.
+        faults: What may go wrong; None: what could then.
     """
     if limits is None:
         limits = Limits(schedule.max_steps or Limits().max_steps)
     points = schedule.points or {}
     if races is None and (kind == "race" or "allow_races" in points):
         races = RacePolicy("fail", points.get("allow_races", ()))
-    return Campaign(program, limits, schedule.epoch_ns, instrument or points.get("instrument"), races)
+    if faults is None and schedule.faults is not None:
+        faults = arm(schedule.faults["plan"], schedule.faults["swarm"])
+    return Campaign(program, limits, schedule.epoch_ns, instrument or points.get("instrument"), races, faults)
 
 
 def rerun(campaign: Campaign, schedule: Schedule, *, log: bool) -> Execution:

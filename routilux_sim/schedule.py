@@ -48,6 +48,8 @@ class Schedule:
         points: Where accesses to memory were scheduling points from the beginning, as plain data: ``instrument`` as it
             was given, and ``shared``, the names of what was known to be shared; where data races were failures also
             ``allow_races``, those that were not. None if no access was one.
+        faults: What could go wrong, as plain data: ``plan`` for `FaultPlan.from_dict`, and ``swarm``, whether each
+            execution drew which of it existed. None if nothing could.
     """
 
     def __init__(
@@ -58,8 +60,10 @@ class Schedule:
         epoch_ns: int = DEFAULT_EPOCH_NS,
         max_steps: int | None = None,
         points: dict[str, Any] | None = None,
+        faults: dict[str, Any] | None = None,
     ) -> None:
         self.seed = seed
+        self.faults = faults
         self.points = points
         self.max_steps = max_steps
         self.epoch_ns = epoch_ns
@@ -76,6 +80,7 @@ class Schedule:
         epoch_ns: int,
         max_steps: int | None = None,
         points: dict[str, Any] | None = None,
+        faults: dict[str, Any] | None = None,
     ) -> Schedule:
         """Make a schedule of a kernel's tape."""
         steps = []
@@ -83,7 +88,7 @@ class Schedule:
             what = op if obj is None else f"{op} {label_of(obj)}"
             names = tuple(candidate.name for candidate in enabled[position]) if position < len(enabled) else ()
             steps.append(Step(f"{task.name}: {what}", value, bound, names))
-        return cls(seed, strategy, steps, epoch_ns, max_steps, points)
+        return cls(seed, strategy, steps, epoch_ns, max_steps, points, faults)
 
     @property
     def deviations(self) -> int:

@@ -1,10 +1,11 @@
 """From a schedule that fails to the simplest one that fails in the same way.
 
-Simplest is what a person has to follow least in: first the fewest preemptions, then the fewest decisions that are not
-the plain choice, then the fewest steps and tasks. Decisions are dropped in ever smaller groups, as delta debugging does
-(Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input", 2002), and moved or exchanged as in the
-simplification of concurrent traces (Jalbert and Sen, "A trace simplification technique for effective debugging of
-concurrent programs", 2010); where there are few places for them, one and two at a time are tried everywhere.
+Simplest is what a person has to follow least in: first the fewest faults, then the fewest preemptions, then the fewest
+decisions that are not the plain choice, then the fewest steps and tasks. Decisions are dropped in ever smaller groups,
+as delta debugging does (Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input", 2002), and moved or
+exchanged as in the simplification of concurrent traces (Jalbert and Sen, "A trace simplification technique for
+effective debugging of concurrent programs", 2010); where there are few places for them, one and two at a time are tried
+everywhere.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from typing import Any
 
 from routilux_sim.determinism.check import check_again, execute_recorded
 from routilux_sim.execution import Campaign, Execution, Program
+from routilux_sim.faults.arming import FaultsGiven, arm
 from routilux_sim.judge.races import RaceMode, policy_of
 from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, HANG_SECONDS, Limits
 from routilux_sim.kernel.errors import NondeterminismError
@@ -31,6 +32,8 @@ def simulate(
     instrument: Instrument = None,
     races: RaceMode | None = None,
     allow_races: Sequence[str] = (),
+    faults: FaultsGiven = None,
+    swarm: bool = False,
 ) -> Execution:
     """Run ``program`` once on simulated threads, in virtual time.
 
@@ -55,18 +58,21 @@ def simulate(
             `DataRaceError`; None: they are not looked for.
             Accesses are those that ``instrument`` shows. The program runs once or more before, to learn what is shared.
         allow_races: Harmless ones, by what is accessed (``"Counter.value"``) or where (``"bank.py:12"``).
+        faults: What may go wrong, and how long handlers take: a `FaultPlan`, or what `FaultPlan.from_dict` reads.
+        swarm: Draw first which of the faults exist at all; and let threads stall, if the plan does not say when.
 
     Returns:
         What came of it. The program's exception is in ``error``, not raised.
 
     Raises:
-        ValueError, TypeError: An unknown strategy, a seed that is no whole number, or a limit that is not above 0.
+        ValueError, TypeError: An unknown strategy, a seed that is no whole number, a limit that is not above 0, or a
+            fault plan that is none.
         RuntimeError: Called inside a simulation, or while another thread simulates.
     """
     chosen = make_strategy(strategy)
     chosen.begin(check_seed(seed))
     limits = Limits(max_steps, max_seconds, hang_seconds)
-    campaign = Campaign(program, limits, epoch_of(epoch), instrument, policy_of(races, allow_races))
+    campaign = Campaign(program, limits, epoch_of(epoch), instrument, policy_of(races, allow_races), arm(faults, swarm))
     with campaign.running():
         if races is not None and campaign.shared is not None:
             _find_shared(campaign, chosen, seed)
@@ -106,6 +112,8 @@ def simulate_checked(
     instrument: Instrument = None,
     races: RaceMode | None = None,
     allow_races: Sequence[str] = (),
+    faults: FaultsGiven = None,
+    swarm: bool = False,
 ) -> tuple[Execution, NondeterminismError | None]:
     """Run a program, and a second time if that is wanted or it fails.
 
@@ -120,6 +128,8 @@ def simulate_checked(
         instrument: As for `simulate`.
         races: As for `simulate`; so is ``allow_races``.
         allow_races: Harmless races.
+        faults: As for `simulate`; so is ``swarm``.
+        swarm: Whether each execution draws which faults exist.
 
     Returns:
         The first execution as it was, and what differed in the second or None.
@@ -127,7 +137,7 @@ def simulate_checked(
     chosen = make_strategy(strategy)
     chosen.begin(check_seed(seed))
     limits = Limits(max_steps, hang_seconds=hang_seconds)
-    campaign = Campaign(program, limits, epoch_of(None), instrument, policy_of(races, allow_races))
+    campaign = Campaign(program, limits, epoch_of(None), instrument, policy_of(races, allow_races), arm(faults, swarm))
     with campaign.running():
         if races is not None and campaign.shared is not None:
             _find_shared(campaign, chosen, seed)

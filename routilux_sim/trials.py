@@ -6,10 +6,11 @@ import time
 from typing import NamedTuple
 
 from routilux_sim.execution import Campaign, Execution
+from routilux_sim.faults.labels import is_fault
 from routilux_sim.judge.signature import Signature, signature_of
 from routilux_sim.schedule import Schedule
 from routilux_sim.strategy import Strategy
-from routilux_sim.strategy.guided import OPEN, Anchor, Choice, GuidedStrategy, Ledger, Plan
+from routilux_sim.strategy.guided import DRAW, OPEN, Anchor, Choice, GuidedStrategy, Ledger, Plan
 from routilux_sim.strategy.recording import RecordingStrategy
 from routilux_sim.strategy.replay import ReplayStrategy
 
@@ -64,6 +65,7 @@ class Size(NamedTuple):
     """How large an execution's schedule is; the smaller one compares as less.
 
     Attributes:
+        faults: What went wrong on purpose.
         preemptions: Tasks that could have gone on, and did not.
         deviations: Decisions that are not the plain choice, those among them.
         steps: Of the execution.
@@ -72,6 +74,7 @@ class Size(NamedTuple):
         room: Less, the later the deviations come: those that come late stand beside what they bring about.
     """
 
+    faults: int
     preemptions: int
     deviations: int
     steps: int
@@ -102,6 +105,7 @@ class Trial:
         self.plan: dict[Anchor, int] = {choices[at].anchor: choices[at].options[chosen[at]] for at in taken}
         self.places: dict[Anchor, int] = {choices[at].anchor: at for at in taken}
         self.size = Size(
+            faults=sum(choices[at].anchor.kind == DRAW and is_fault(choices[at].anchor.label) for at in taken),
             preemptions=sum(choices[at].anchor.kind == OPEN for at in taken),
             deviations=len(taken),
             steps=execution.steps,

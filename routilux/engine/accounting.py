@@ -89,7 +89,7 @@ class JobAccount:
         workers: How many those were asked to be; None for a job that runs in its caller's thread.
         hooks: Instruments to call, or None; decided once a job.
         ledger: The durable record of it, or None.
-        watched: Somebody wants to know of each activation: instruments, a ledger, a bound on what is queued.
+        watched: Somebody wants to know of each activation: instruments, a ledger, a bound on what is queued, faults.
         queued: Activations that nobody has taken yet, by ticket, in queue order.
         running: Those whose handler runs, or is just about to.
         dropping: Those that will never run, until that is recorded.

@@ -201,7 +201,12 @@ class Engine(Dispatcher):
         account = JobAccount(self, flow, job, setup.workers, first=job.next_number)
         account.lane = self._lane(setup.workers)
         account.hooks = Hooks.of([*self.runtime.instruments, *setup.instruments], self._disabled)
-        account.watched = account.hooks is not None or self.bound is not None or setup.ledger is not None
+        account.watched = (
+            account.hooks is not None
+            or self.bound is not None
+            or setup.ledger is not None
+            or self.runtime.faults is not None
+        )
         job._known = tuple(self.graph.nodes)  # noqa: SLF001 - the two halves of a job
         return account
 

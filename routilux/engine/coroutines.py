@@ -13,12 +13,13 @@ from routilux.engine import context
 from routilux.engine.accounting import CLOSED
 from routilux.engine.dispatch import call_handler
 from routilux.exceptions import WouldDeadlockError
+from routilux.runtime import pause
 from routilux.schedulers.event_loop import LoopThread
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from routilux.abc import Lock
+    from routilux.abc import Faults, Lock
     from routilux.engine.accounting import JobAccount
     from routilux.engine.activation import Item
     from routilux.engine.dispatch import Dispatcher
@@ -74,7 +75,8 @@ class Coroutines:
         surroundings = copy_context()
         surroundings.run(context.enter, item)
         try:
-            awaitable = surroundings.run(call_handler, item[3], item)
+            faults = self._engine.runtime.faults
+            awaitable = surroundings.run(call_handler, item[3], item) if faults is None else _meddled(faults, item)
         except BaseException as error:  # noqa: BLE001 - the error strategy decides, and nothing is lost
             self._end(item, began, done, _Outcome(error))
             return
@@ -117,6 +119,16 @@ class _Outcome:
     def __init__(self, error: BaseException | None, *, cancelled: bool = False) -> None:
         self.error = error
         self.cancelled = cancelled
+
+
+async def _meddled(faults: Faults, item: Item) -> Any:
+    """Let happen what is to go wrong, and then await the handler."""
+    seconds, error = faults.before_handler(item[3].routine_id, item[3].target.slot.name)
+    if seconds:
+        await pause(seconds)
+    if error is not None:
+        raise error
+    return await call_handler(item[3], item)
 
 
 async def _outcome(awaitable: Awaitable[Any]) -> _Outcome:

@@ -20,7 +20,7 @@ from routilux.engine.merging import own_copy
 from routilux.engine.policy import Action, Decision, decide
 
 if TYPE_CHECKING:
-    from routilux.abc import Runtime
+    from routilux.abc import Faults, Runtime
     from routilux.engine.activation import Item
     from routilux.engine.routing import Delivery, Graph, Outlet, Target
     from routilux.error_handler import ErrorHandler
@@ -275,7 +275,7 @@ class Dispatcher(Endings):
             self.enqueue(account, ready)
 
     def run_special(self, item: Item) -> None:
-        """Run an activation whose data must be merged, that must be awaited, or whose turn it is."""
+        """Run an activation whose data must be merged, that must be awaited, whose turn it is, or that may go wrong."""
         delivery = item[3]
         began = self.clock()
         try:
@@ -285,6 +285,8 @@ class Dispatcher(Endings):
             if delivery.target.is_async:
                 self.coroutines.begin(item)
                 return
+            if self.runtime.faults is not None:
+                meddle(self.runtime.faults, item)
             call_handler(item[3], item)
         except BaseException as error:  # noqa: BLE001 - as for any other
             self.fail(item, error, began)
@@ -391,6 +393,10 @@ def run(item: Item) -> None:  # noqa: C901, PLR0912 - a fifth of what an activat
     account.job.current_routine_id = delivery.routine_id
     if account.watched:
         engine.tell_start(item)
+        if engine.runtime.faults is not None:
+            enter(item)
+            engine.run_special(item)
+            return
     enter(item)
     if not delivery.plain:
         engine.run_special(item)
@@ -420,6 +426,14 @@ def run(item: Item) -> None:  # noqa: C901, PLR0912 - a fifth of what an activat
         point("last")
     if not account.running and (account.gate or not account.queued):
         engine.quiet(account)
+
+
+def meddle(faults: Faults, item: Item) -> None:
+    """Let happen what is to go wrong before a handler is called."""
+    seconds, error = faults.before_handler(item[3].routine_id, item[3].target.slot.name)
+    faults.wait(seconds)
+    if error is not None:
+        raise error
 
 
 def call_handler(delivery: Delivery, item: Item) -> Any:

@@ -43,8 +43,10 @@ class Bound:
         Raises:
             QueueFullError: There is not enough.
         """
+        faults = self._runtime.faults
+        is_full = faults is not None and faults.is_full(self._name)
         with self._lock:
-            if self._count + count > self.limit:
+            if is_full or self._count + count > self.limit:
                 raise QueueFullError(self._name, self.limit, self._count, count)
             self._count += count
 

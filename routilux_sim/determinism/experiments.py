@@ -119,6 +119,9 @@ class _Onward:
     def draw(self, label: str, bound: int) -> int:  # noqa: ARG002 - the protocol's
         return self._next(bound)
 
+    def weigh(self, label: str, probability: float, levels: int) -> int:  # noqa: ARG002 - the protocol's
+        return self._next(1 + levels)
+
     def _next(self, bound: int) -> int:
         value = next(self._values, bound)
         return value if value < bound else int(self._random() * bound)

@@ -22,6 +22,7 @@ from routilux_sim.kernel.active import activate, active, here
 from routilux_sim.kernel.deadlines import Deadlines
 from routilux_sim.kernel.edges import Edges
 from routilux_sim.kernel.errors import LimitReachedError, SimulationError, TaskKilled, TaskStuckError
+from routilux_sim.kernel.faults import Faults
 from routilux_sim.kernel.labels import describe, label_of
 from routilux_sim.kernel.limits import DEFAULT_EPOCH_NS, HANG_SECONDS, Limits, wall_seconds
 from routilux_sim.kernel.tape import Tape
@@ -82,6 +83,7 @@ class Kernel:
         trace: What tasks do, if anybody wants to know.
         edges: Told what orders one task's doings before another's, if anybody wants to know.
         at_point: Called with operation and object when a task goes on with it, if anybody wants to know.
+        faults: Asked by what tasks wait in whether it is to go wrong; None: nothing is.
     """
 
     def __init__(
@@ -135,6 +137,7 @@ class Kernel:
         self.trace: Trace | None = None
         self.edges: Edges | None = None
         self.at_point: Callable[[str, Any], None] | None = None
+        self.faults: Faults | None = None
 
     # Tasks
 
@@ -497,12 +500,14 @@ class Kernel:
 
     def draw(self, label: str, bound: int) -> int:
         """Choose a number below ``bound`` for something else than who runs next; 0 is the plain choice."""
-        if bound <= 1:
-            return 0
+        return 0 if bound <= 1 else self.decide(label, bound, lambda: self._draw(label, bound))
+
+    def decide(self, label: str, bound: int, choose: Callable[[], int]) -> int:
+        """Note a number below ``bound`` that somebody chooses for something else than who runs next."""
         me = self.current
         assert me is not None  # noqa: S101 - called by tasks only
         try:
-            value = self._draw(label, bound)
+            value = choose()
             if not 0 <= value < bound:
                 _refuse_choice(value, bound)
         except Exception as error:  # noqa: BLE001 - not the program's to catch

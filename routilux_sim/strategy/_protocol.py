@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -12,7 +13,21 @@ if TYPE_CHECKING:
     from routilux_sim.kernel.task import Task
     from routilux_sim.kernel.trace import Trace
 
-__all__ = ["Outcome", "Strategy", "doubt_of", "is_divisible", "keeps_seed", "needs_trace", "proof_of", "reduces"]
+__all__ = [
+    "Outcome",
+    "Strategy",
+    "Weigh",
+    "doubt_of",
+    "is_divisible",
+    "keeps_seed",
+    "needs_trace",
+    "proof_of",
+    "reduces",
+    "weigher",
+]
+
+Weigh = Callable[[str, float, int], int]
+"""What `Strategy` says of ``weigh``."""
 
 
 @dataclass(slots=True, eq=False)
@@ -74,6 +89,9 @@ class Strategy(Protocol):
     - ``reduces: bool = False``: of schedules that differ in the order of independent steps only, one is enough; it sees
       no dependence through memory whose accesses are no scheduling points.
     - ``doubt: str | None = None``: what showed that the program cannot be explored.
+    - ``weigh(label: str, probability: float, levels: int) -> int``: choose whether something comes that is as likely as
+      that, and how: 0 if not, else a number from 1 up to ``levels``. It is asked about what is certain, too: one that
+      repeats what was recorded may say no, others may not. Without it the execution's seed decides.
     - ``restart() -> None``: the program has more scheduling points than before; what has been enumerated is void.
     """
 
@@ -123,3 +141,23 @@ def doubt_of(strategy: Strategy) -> str | None:
     """What showed a strategy that the program cannot be explored, if something did."""
     doubt: str | None = getattr(strategy, "doubt", None)
     return doubt
+
+
+def weigher(strategy: Strategy, seed: int) -> Weigh:
+    """Who chooses in an execution whether something comes that has a probability: the strategy, or else the seed."""
+    make = getattr(strategy, "weigher", None)
+    if make is not None:
+        passed_on: Weigh = make(seed)
+        return passed_on
+    own: Weigh | None = getattr(strategy, "weigh", None)
+    return _by_chance(seed) if own is None else own
+
+
+def _by_chance(seed: int) -> Weigh:
+    # Of its own, so that what there is to go wrong does not change what else the seed decides.
+    random = Random(f"faults {seed}").random  # noqa: S311 - the same every time is what it must be
+
+    def weigh(label: str, probability: float, levels: int) -> int:  # noqa: ARG001 - the protocol's
+        return 1 + int(random() * levels) if random() < probability else 0
+
+    return weigh

@@ -62,7 +62,7 @@ class _Branches:
         """Go to the next decision of the kind."""
         _, bounds, _, preempting, *_ = self.executed
         position, end, kind = self.position + 1, len(bounds), self.kind
-        while position < end and kind is not None and preempting[position] != kind:
+        while position < end and (bounds[position] < 2 or (kind is not None and preempting[position] != kind)):
             position += 1
         self.position = position
         self.value = 1
@@ -127,6 +127,7 @@ class DfsStrategy:
         self._position = 0
         self._off = False
         self._preempting = bytearray()
+        self._certain: set[int] = set()
 
     def begin(self, seed: int) -> bool:  # noqa: ARG002 - the protocol's
         """Take the next prefix to try; False when there is none."""
@@ -145,6 +146,7 @@ class DfsStrategy:
         self._position = 0
         self._off = False
         self._preempting = bytearray()
+        self._certain = set()
         return True
 
     def _take(self) -> None:
@@ -168,6 +170,13 @@ class DfsStrategy:
         self._preempting.append(0)
         return self._next(bound)
 
+    def weigh(self, label: str, probability: float, levels: int) -> int:
+        """Try both, if it is not certain, and all levels."""
+        if probability < 1:
+            return self.draw(label, 1 + levels)
+        self._certain.add(self._position)
+        return 1 + self.draw(label, levels)
+
     def _next(self, bound: int) -> int:
         position = self._position
         self._position = position + 1
@@ -185,9 +194,11 @@ class DfsStrategy:
             # There were decisions that nobody asked for: other values of those do not come up.
             self._left_out = True
         values, bounds, labels = array("l"), array("l"), array("q")
-        for value, bound, task, op, _ in outcome.tape[: self._position]:
-            values.append(value)
-            bounds.append(bound)
+        for position, (value, bound, task, op, _) in enumerate(outcome.tape[: self._position]):
+            # What is certain to come has only levels to choose from.
+            least = position in self._certain
+            values.append(value - least)
+            bounds.append(bound - least)
             labels.append(hash((task.number, op)))
         self.doubt = self._difference(bounds, labels)
         if self.doubt is None:

@@ -157,6 +157,10 @@ class DporStrategy:
         node.value = self._choose(node)
         return node.value
 
+    def weigh(self, label: str, probability: float, levels: int) -> int:
+        """Try both, if it is not certain, and all levels."""
+        return 1 + self.draw(label, levels) if probability >= 1 else self.draw(label, 1 + levels)
+
     def draw(self, label: str, bound: int) -> int:  # noqa: ARG002 - the protocol's
         """Follow the execution that is being varied; then the plain choice."""
         position = self._position

@@ -145,6 +145,10 @@ class GuidedStrategy:
         self._ledger.drawing(label, bound)
         return self._choose()
 
+    def weigh(self, label: str, probability: float, levels: int) -> int:  # noqa: ARG002 - what is not planned stays away
+        """Choose what the plan names."""
+        return self.draw(label, 1 + levels)
+
     def _choose(self) -> int:
         if self._ledger.is_full:
             return 0

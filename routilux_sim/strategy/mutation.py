@@ -235,14 +235,25 @@ class MutationStrategy:
 
     def draw(self, label: str, bound: int) -> int:  # noqa: ARG002 - the protocol's
         """Choose as planned, or plainly."""
+        is_random = self._rate and len(self._made) >= (self._random_from or 0)
+        return self._draw(bound, 0, self._rate if is_random else 0.0)
+
+    def weigh(self, label: str, probability: float, levels: int) -> int:  # noqa: ARG002 - the protocol's
+        """Choose as planned, or by chance."""
+        if probability >= 1:
+            return 1 + self._draw(levels, 0, 1.0)
+        return self._draw(1 + levels, 1, probability)
+
+    def _draw(self, bound: int, least: int, rate: float) -> int:
+        """Choose as planned; else, as likely as the rate says, a number from the least up."""
         count = self._counts[0] = self._counts.get(0, 0) + 1
         place = (0, count)
         planned = self._plan.get(place)
         value = 0
         if planned is not None:
             value = (-1 - planned) % bound if planned < 0 else min(planned, bound - 1)
-        elif self._rate and len(self._made) >= (self._random_from or 0) and self._random() < self._rate:
-            value = int(self._random() * bound)
+        elif rate and self._random() < rate:
+            value = least + int(self._random() * (bound - least))
         self._made.append((place, value))
         return value
 

@@ -22,6 +22,7 @@ from routilux_sim.strategy._protocol import Outcome, Strategy, doubt_of, keeps_s
 
 if TYPE_CHECKING:
     from routilux_sim.kernel.task import Task
+    from routilux_sim.strategy._protocol import Weigh
 
 __all__ = ["SHARES", "Note", "PortfolioStrategy"]
 
@@ -107,6 +108,12 @@ class PortfolioStrategy:
     def name(self) -> str:
         """The name of the member whose turn it is."""
         return self._current.name
+
+    @property
+    def weigh(self) -> Weigh | None:
+        """How that member chooses what comes with a probability; None: it does not."""
+        own: Weigh | None = getattr(self._current, "weigh", None)
+        return own
 
     @property
     def keeps_seed(self) -> bool:

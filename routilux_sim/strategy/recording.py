@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from routilux_sim.strategy._protocol import keeps_seed, needs_trace
+from routilux_sim.strategy._protocol import keeps_seed, needs_trace, weigher
 
 if TYPE_CHECKING:
     from routilux_sim.kernel.task import Task
-    from routilux_sim.strategy._protocol import Strategy
+    from routilux_sim.strategy._protocol import Strategy, Weigh
 
 __all__ = ["Observer", "RecordingStrategy"]
 
@@ -33,6 +33,7 @@ class RecordingStrategy:
     """
 
     def __init__(self, inner: Strategy, observer: Observer) -> None:
+        self._inner = inner
         self.name = inner.name
         self.begin = inner.begin
         self.needs_trace = needs_trace(inner)
@@ -50,3 +51,13 @@ class RecordingStrategy:
         """Tell of it, and choose."""
         self._observer.drawing(label, bound)
         return self._draw(label, bound)
+
+    def weigher(self, seed: int) -> Weigh:
+        """Tell of it, and have the other strategy choose, or the seed."""
+        inner = weigher(self._inner, seed)
+
+        def weigh(label: str, probability: float, levels: int) -> int:
+            self._observer.drawing(label, 1 + levels)
+            return inner(label, probability, levels)
+
+        return weigh

@@ -41,6 +41,10 @@ class ReplayStrategy:
         """Take the next choice from the tape."""
         return self._next(bound)
 
+    def weigh(self, label: str, probability: float, levels: int) -> int:  # noqa: ARG002 - as above
+        """Take the next choice from the tape."""
+        return self._next(1 + levels)
+
     def _next(self, bound: int) -> int:
         position = self._position
         steps = self._schedule.steps

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from routilux_sim.kernel.core import Kernel, here
 from routilux_sim.kernel.errors import EscapeError
+from routilux_sim.kernel.faults import Faults
 from routilux_sim.kernel.task import BLOCKED
 from routilux_sim.world.sync import Waitable, deadline_after, mutex_of, refuse, site_of_caller
 
@@ -163,11 +164,26 @@ def condition_wait(self: Any, timeout: float | None = None) -> Any:
             kernel.give_way("wait")
             kernel.poll(side)
             return False
-        return side._wait(kernel, "wait", deadline_after(kernel, timeout))
+        deadline = deadline_after(kernel, timeout)
+        if kernel.faults is not None:
+            return _wait_with_faults(kernel, kernel.faults, side, deadline)
+        return side._wait(kernel, "wait", deadline)
     finally:
         mutex._regain(kernel, count)
         if kernel.trace is not None:
             kernel.touch("reacquire", mutex)
+
+
+def _wait_with_faults(kernel: Kernel, faults: Faults, side: Side, deadline: int | None) -> bool:
+    """Wait to be notified, or until a spurious wake-up, which cannot be told from a notify."""
+    after = faults.spurious(side)
+    if after is None or (deadline is not None and deadline <= kernel.now + after):
+        return side._wait(kernel, "wait", deadline)
+    if after:
+        side._wait(kernel, "wait", kernel.now + after)
+    else:
+        kernel.give_way("wait")
+    return True
 
 
 def condition_wait_for(self: Any, predicate: Any, timeout: float | None = None) -> Any:

@@ -20,7 +20,7 @@ from typing import Any
 from routilux_sim.kernel.core import Kernel, here
 from routilux_sim.unfrozen import API, put_back, thaw
 
-__all__ = ["enter", "freezegun_classes", "frozen_epoch_ns", "installed", "leave"]
+__all__ = ["enter", "freezegun_classes", "frozen_epoch_ns", "installed", "leave", "shift"]
 
 _EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
@@ -70,11 +70,21 @@ class _Clocks:
             epoch_ns, _ = self._epochs[id(self._factories[-1])]
         self._kernel.epoch_ns = epoch_ns
 
+    def shift(self, nanoseconds: int) -> None:
+        self._unfrozen += nanoseconds
+        self._epochs = {key: (epoch_ns + nanoseconds, factory) for key, (epoch_ns, factory) in self._epochs.items()}
+
     def end(self) -> None:
         self._kernel.epoch_ns = self._unfrozen
 
 
 _clocks: _Clocks | None = None
+
+
+def shift(nanoseconds: int) -> None:
+    """Let all clocks of freezegun's jump in the execution that is under way."""
+    if _clocks is not None:
+        _clocks.shift(nanoseconds)
 
 
 def frozen_epoch_ns() -> int | None:

@@ -109,6 +109,10 @@ def _put(kernel: Kernel, self: Any, item: Any, block: bool = True, timeout: floa
         if block and timeout is not None and timeout < 0:
             raise ValueError("'timeout' must be a non-negative number")
         deadline = deadline_after(kernel, timeout)
+        if kernel.faults is not None and not (block and timeout is None) and kernel.faults.is_full(self):
+            if deadline is not None and block:
+                kernel.sleep(deadline - kernel.now)
+            raise real.Full
         while self._qsize() >= self.maxsize:
             if not block or not sides.wait(kernel, "put", sides.putters, deadline):
                 _poll(kernel, sides.putters, block, timeout)

@@ -1,0 +1,271 @@
+"""Faults in one execution: decides by the plan when they come, and has them come.
+
+Each decision is on the tape: 0 for no fault, else 1 and more for how. Nothing is decided about what cannot come, so a
+plan of which nothing can come leaves no trace. When tasks are scheduled fairly, in the end, nothing goes wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from routilux.abc import Faults
+from routilux_sim.faults.labels import LATENCY, fault_label, nth_word, swarm_label, with_duration
+from routilux_sim.kernel.labels import label_of
+from routilux_sim.world import freezing
+
+if TYPE_CHECKING:
+    from routilux_sim.faults.arming import Armed, ArmedFault
+    from routilux_sim.kernel.core import Kernel
+    from routilux_sim.strategy._protocol import Weigh
+
+__all__ = ["Injector"]
+
+NTH = "{nth}"
+
+EXISTS = 0.5
+"""How likely it is in swarm mode that a fault exists."""
+
+
+class Injector(Faults):
+    """Asked by the engine, the simulated world and the kernel, each where something may go wrong.
+
+    Args:
+        armed: What may.
+        kernel: The execution; it must be told all that it is to be told about who watches it.
+        weigh: Chooses.
+        is_fair: Whether tasks are scheduled fairly by now.
+
+    Attributes:
+        label: What the trace calls it.
+    """
+
+    label = "faults"
+
+    def __init__(self, armed: Armed, kernel: Kernel, weigh: Weigh, is_fair: Callable[[], bool]) -> None:
+        self._armed = armed
+        self._kernel = kernel
+        self._weigh = weigh
+        self._is_fair = is_fair
+        self._exists = [not armed.swarm] * len(armed.faults)
+        self._calls: dict[tuple[int, str], int] = {}
+        self._come: dict[tuple[int, str], int] = {}
+        self._queues: dict[int, tuple[str, Any]] = {}
+        self._jumps: list[tuple[int, int]] = []
+        # By kind, as most are asked for often.
+        self._raises, self._slow = armed.of("raise"), armed.of("slow")
+        self._stalls, self._spurious = armed.of("stall"), armed.of("spurious")
+        self._full, self._stores, self._points = armed.of("queue"), armed.of("store"), armed.of("point")
+        kernel.faults = self
+
+    # Beginning and end
+
+    def begin(self) -> None:
+        """Decide in the first task, before anything else, which faults exist and whether the clock jumps."""
+        if self._armed.swarm:
+            for number, armed in enumerate(self._armed.faults):
+                label = swarm_label(armed.fault.kind, armed.place)
+                self._exists[number] = bool(self._decide(label, EXISTS, 1))
+        for number, armed in self._armed.of("clock"):
+            fault: Any = armed.fault
+            where = "forward" if fault.by > 0 else "back"
+            if self._comes(number, armed, "", f"the wall clock jumps {where} by {abs(fault.by):g} s at {fault.at:g} s"):
+                self._jumps.append((round(fault.at * 1e9), round(fault.by * 1e9)))
+        kernel: Any = self._kernel
+        if self._jumps:
+            self._jump()
+            kernel._advance = self._advance  # noqa: SLF001 - it stands in for it
+        if self._stalls:
+            kernel.point = self._point
+
+    def end(self) -> None:
+        """Let go of the kernel."""
+        kernel = self._kernel
+        kernel.faults = None
+        for name in ("_advance", "point"):
+            vars(kernel).pop(name, None)
+
+    # Deciding
+
+    def _decide(self, label: str, probability: float, levels: int) -> int:
+        return self._kernel.decide(label, 1 + levels, lambda: self._weigh(label, probability, levels))
+
+    def _comes(self, number: int, armed: ArmedFault, subject: str, what: str) -> int:
+        """Whether a fault comes at one more call.
+
+        Args:
+            number: The fault's.
+            armed: The fault.
+            subject: Whose calls are counted.
+            what: Says what happens; `NTH` in it stands for the call's number.
+
+        Returns:
+            0: it does not; else 1 and more for how.
+        """
+        kernel = self._kernel
+        if not self._exists[number] or kernel.ending or kernel.failure is not None:
+            return 0
+        key = number, subject
+        # Which call is the how manyth hangs on the order of all of them.
+        kernel.touch("count", self)
+        count = self._calls[key] = self._calls.get(key, 0) + 1
+        fault, most = armed.fault, armed.fault.most
+        if fault.nth is not None:
+            if not fault.nth <= count < fault.nth + (most or 1):
+                return 0
+        elif most is not None and self._come.get(key, 0) >= most:
+            return 0
+        if self._is_fair():
+            return 0
+        said = what.replace(NTH, nth_word(count))
+        value = self._decide(fault_label(fault.kind, armed.place, said), fault.probability, armed.levels)
+        if value:
+            self._come[key] = self._come.get(key, 0) + 1
+            if kernel.log is not None:
+                kernel.log(
+                    "fault", {"fault": fault.kind, "reason": with_duration(fault.kind, said, armed.duration, value)}
+                )
+        return value
+
+    @staticmethod
+    def _nanoseconds(armed: ArmedFault, value: int) -> int:
+        assert armed.duration is not None  # noqa: S101 - asked of those that have one
+        return round(armed.duration.at(value - 1) * 1e9)
+
+    # In the engine
+
+    def before_handler(self, routine_id: str, slot: str) -> tuple[float, BaseException | None]:
+        """Latency and slowness first; an exception after them."""
+        if self._kernel.ending:
+            return 0.0, None
+        handler = f"{routine_id}.{slot}"
+        seconds = 0.0
+        latency = self._armed.latencies.of(routine_id, slot)
+        if latency is not None:
+            seconds += latency.at(self._kernel.draw(f"{LATENCY}{handler}", latency.levels))
+        for number, armed in self._slow:
+            if _matches(armed.fault, routine_id, slot):
+                value = self._comes(number, armed, handler, f"{handler} is slower ... at its {NTH} call")
+                if value:
+                    seconds += self._nanoseconds(armed, value) / 1e9
+        for number, armed in self._raises:
+            if armed.error is not None and _matches(armed.fault, routine_id, slot):
+                what = f"{handler} raises {armed.error_name} at its {NTH} call"
+                if self._comes(number, armed, handler, what):
+                    return seconds, armed.error()
+        return seconds, None
+
+    def wait(self, seconds: float) -> None:
+        """Let virtual time go by for the current task."""
+        if seconds > 0:
+            self._kernel.sleep(round(seconds * 1e9))
+
+    def point(self, name: str) -> None:
+        """What the plan has for a point of the code's own naming."""
+        task = self._kernel.current
+        if task is None or task.quiet:
+            return
+        for number, armed in self._points:
+            fault: Any = armed.fault
+            if not fnmatchcase(name, fault.name):
+                continue
+            action = {
+                "raise": f"point {name!r} raises {armed.error_name}",
+                "delay": f"point {name!r} is slower ...",
+                "stall": f"{task.name} stalls ... at point {name!r}",
+            }[fault.action]
+            value = self._comes(number, armed, name, f"{action} at its {NTH} pass")
+            if value and armed.error is not None:
+                raise armed.error()
+            if value and fault.action == "delay":
+                self._kernel.sleep(self._nanoseconds(armed, value))
+            elif value:
+                self._hold(self._nanoseconds(armed, value))
+
+    def is_full(self, queue: Any) -> bool:
+        """Whether a queue with a limit says so; a flow's is called by its id."""
+        if isinstance(queue, str):
+            name = queue
+        else:
+            known = self._queues.get(id(queue))
+            if known is None:
+                # Kept with the queue, whose address must not be used again.
+                known = self._queues[id(queue)] = (f"{type(queue).__name__}-{len(self._queues) + 1}", queue)
+            name = known[0]
+        for number, armed in self._full:
+            fault: Any = armed.fault
+            what = f"{name} says that it is full at the {NTH} put"
+            if fnmatchcase(name, fault.queue) and self._comes(number, armed, name, what):
+                return True
+        return False
+
+    def store(self, operation: str) -> None:
+        """Raise what is raised instead of reading or writing a store of jobs."""
+        for number, armed in self._stores:
+            fault: Any = armed.fault
+            if armed.error is None or fault.operation not in {None, operation}:
+                continue
+            if self._comes(number, armed, operation, f"the {NTH} {operation} of a job store raises {armed.error_name}"):
+                raise armed.error()
+
+    # In the simulated world
+
+    def spurious(self, condition: Any) -> int | None:
+        """Whether a wait that begins now ends without cause, and when."""
+        label = label_of(condition)
+        for number, armed in self._spurious:
+            fault: Any = armed.fault
+            if fnmatchcase(label, fault.condition):
+                value = self._comes(number, armed, label, f"the {NTH} wait in {label} ends ... without a notify")
+                if value:
+                    return self._nanoseconds(armed, value)
+        return None
+
+    # In the kernel
+
+    def _point(self, op: str, obj: Any = None) -> None:
+        """In the place of `Kernel.point`: hold the task before it goes on, if it is to stall."""
+        kernel = self._kernel
+        me = kernel.current
+        if me is not None and not me.quiet:
+            what = op if obj is None else f"{op} {label_of(obj)}"
+            for number, armed in self._stalls:
+                fault: Any = armed.fault
+                if fnmatchcase(me.name, fault.task):
+                    value = self._comes(number, armed, me.name, f"{me.name} stalls ... before {what}")
+                    if value:
+                        self._hold(self._nanoseconds(armed, value), obj)
+        # Whatever it is by now: who wants to watch it changes its class.
+        type(kernel).point(kernel, op, obj)
+
+    def _hold(self, nanoseconds: int, obj: Any = None) -> None:
+        """Keep the current task, which could go on, from doing so for a time."""
+        kernel = self._kernel
+        me = kernel.current
+        # Who has come to take a free lock must not be given it meanwhile.
+        contenders: list[Any] = getattr(obj, "_contenders", [])
+        contends = me in contenders
+        if contends:
+            contenders.remove(me)
+        kernel.block("stall", None, kernel.now + nanoseconds)
+        if contends and not obj._held and kernel.ready:  # noqa: SLF001 - its own list is changed as it would
+            contenders.append(me)
+
+    def _advance(self) -> bool:
+        """In the place of `Kernel._advance`: let the wall clock jump when its time has come."""
+        kernel = self._kernel
+        moved = type(kernel)._advance(kernel)  # noqa: SLF001 - it stands in for it
+        self._jump()
+        return moved
+
+    def _jump(self) -> None:
+        due = [jump for jump in self._jumps if jump[0] <= self._kernel.now]
+        for jump in due:
+            self._jumps.remove(jump)
+            self._kernel.epoch_ns += jump[1]
+            freezing.shift(jump[1])
+
+
+def _matches(fault: Any, routine_id: str, slot: str) -> bool:
+    return fnmatchcase(routine_id, fault.routine) and fnmatchcase(slot, fault.slot)
