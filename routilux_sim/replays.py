@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 from routilux_sim.execution import Campaign, Execution, Program
+from routilux_sim.judge.invariants import Invariant
 from routilux_sim.judge.races import RaceMode, RacePolicy, policy_of
 from routilux_sim.kernel.core import HANG_SECONDS, Limits
 from routilux_sim.kernel.errors import DivergenceError
@@ -28,6 +29,7 @@ def replay(
     instrument: Instrument = None,
     races: RaceMode | None = None,
     allow_races: Sequence[str] = (),
+    invariants: Sequence[Invariant] = (),
 ) -> Execution:
     """Run ``program`` under recorded decisions.
 
@@ -41,6 +43,7 @@ def replay(
         instrument: As for `simulate`; None: as it was when the schedule was recorded.
         races: As for `simulate`; None: ``"fail"`` if it was that when the schedule was recorded.
         allow_races: As for `simulate`, if ``races`` is given.
+        invariants: As for `simulate`; the file does not keep them.
 
     Returns:
         What came of it. If the program does not follow the schedule, ``error`` is a `DivergenceError` that names the
@@ -64,6 +67,7 @@ def replay(
         instrument,
         policy_of(races, allow_races),
         None if kept is None else kept.kind,
+        invariants,
     )
     with campaign.running():
         execution = rerun(campaign, schedule, log=log)
@@ -79,6 +83,7 @@ def campaign_of(
     instrument: Instrument = None,
     races: RacePolicy | None = None,
     kind: str | None = None,
+    invariants: Sequence[Invariant] = (),
 ) -> Campaign:
     """What can run a schedule again: with the memory points that it was recorded with, and races as failures if so.
 
@@ -89,13 +94,14 @@ def campaign_of(
         instrument: As for `simulate`; None: as it was when the schedule was recorded.
         races: What is to be done about races; None: what was done.
         kind: What kind of failure it is, if that is known.
+        invariants: What is checked at each step.
     """
     if limits is None:
         limits = Limits(schedule.max_steps or Limits().max_steps)
     points = schedule.points or {}
     if races is None and (kind == "race" or "allow_races" in points):
         races = RacePolicy("fail", points.get("allow_races", ()))
-    return Campaign(program, limits, schedule.epoch_ns, instrument or points.get("instrument"), races)
+    return Campaign(program, limits, schedule.epoch_ns, instrument or points.get("instrument"), races, invariants)
 
 
 def rerun(campaign: Campaign, schedule: Schedule, *, log: bool) -> Execution:
