@@ -72,15 +72,16 @@ class SimulatedTest:
             "max_steps": chosen(config, marker, "max_steps", 1_000_000),
             "hang_seconds": marker.kwargs.get("hang_seconds", 30.0),
             "epoch": marker.kwargs.get("epoch"),
+            # Who looks at the log does so in every run.
+            "log": bool(handles),
             "invariants": [invariant for handle in handles for invariant in handle.invariants],
             **pytest_races.options_of(config, marker),
             **pytest_points.options_of(config, marker),
         }
-        # Who looks at the log, does so in every schedule.
-        self._log = bool(handles)
         profile = given.derandomizing_profile(item.obj) if self._is_given else None
         option = command_options(config) + ("" if profile is None else f" --hypothesis-profile={profile}")
         self._command = f"pytest --sim-seed={run_seed}{option} '{item.nodeid}'"
+        self._failed_at: float | None = None
         self._shown: Execution | None = None
         self._text: str | None = None
         self._kept: Artifacts | None = None
@@ -135,7 +136,7 @@ class SimulatedTest:
             seed=seed,
             **self._options,
         )
-        figures_of(self._item).add_execution(execution, _clock() - began)
+        figures_of(self._item).add_execution(execution, (self._failed_at or _clock()) - began)
         pytest_races.show(self._item, execution.races)
         if findings is not None:
             self._tell(execution, findings)
@@ -145,7 +146,7 @@ class SimulatedTest:
         __tracebackhide__ = True
         from routilux_sim import explore  # noqa: PLC0415 - only when a test runs
 
-        options: dict[str, Any] = {"schedules": self._schedules, "seed": seed, "log": self._log, **self._options}
+        options: dict[str, Any] = {"schedules": self._schedules, "seed": seed, **self._options}
         options |= {"on_failure": self._keep_early, "shrink": not self._is_given, "workers": self._workers()}
         options["progress"] = Progress(self._item.config, self._item.nodeid, self._schedules)
         report = explore(program, check_determinism=self._every, **options)
@@ -158,17 +159,18 @@ class SimulatedTest:
 
     def _judge_report(self, report: Report) -> None:
         __tracebackhide__ = True
+        when = f" in schedule {report.schedules} of at most {self._schedules}"
         if report.failure is not None:
             self._text = report.failure.explanation
             self._tell(report.failure.execution, report.failure.findings)
-            self._judge(report.failure.execution, None, f" after {report.schedules} schedules")
+            self._judge(report.failure.execution, None, when)
         if report.unconfirmed is not None:
-            self._judge(report.unconfirmed, report.nondeterminism, f" after {report.schedules} schedules")
+            self._judge(report.unconfirmed, report.nondeterminism, when)
         if report.verdict == "inconclusive":
             try:
                 report.raise_if_failed()
             except BaseException as error:
-                error.add_note(f"inconclusive after {report.schedules} schedules; reproduce with: {self._command}")
+                error.add_note(f"inconclusive{when}; reproduce with: {self._command}")
                 raise
 
     def _workers(self) -> int:
@@ -209,32 +211,32 @@ class SimulatedTest:
             return
         if kept.program != self._item.nodeid:
             return  # Of another test whose file has the same name.
+        if kept.kind == "race" and self._options["races"] != "fail":
+            if is_regression:
+                figures_of(self._item).notes.append(f"not under {_relative(path)} first: races are no failures here")
+            return
         execution = self._replay(program, kept)
-        error = execution.error
-        if error is None:
+        failure = execution.error
+        if failure is None:
             return
         if execution.kind is None:
             if is_regression:
-                text = f"{error}".partition("\n")[0]
+                text = f"{failure}".partition("\n")[0]
                 figures_of(self._item).notes.append(
                     f"{_relative(path)} says nothing any more: {text}; record it anew, or remove it"
                 )
             return
-        if _is_failure(error):
+        if _is_failure(failure):
             what = "a kept regression" if is_regression else "the schedule of its last failure"
-            error.add_note(f"under {what}, which is run first: {_relative(path)}")
+            failure.add_note(f"under {what}, which is run first: {_relative(path)}")
         self._judge_replayed(program, kept, execution)
 
     def _replay(self, program: Callable[[], object], kept: ReplayFile) -> Execution:
         from routilux_sim import replay  # noqa: PLC0415 - only when there is one
 
+        names = ("hang_seconds", "invariants", "races", "allow_races")
         began = _clock()
-        execution = replay(
-            program,
-            kept.path,
-            hang_seconds=self._options["hang_seconds"],
-            invariants=self._options["invariants"],
-        )
+        execution = replay(program, kept.path, **{name: self._options[name] for name in names})
         if execution.kind is not None or execution.error is None:
             figures_of(self._item).add_execution(execution, _clock() - began)
         return execution
@@ -254,7 +256,9 @@ class SimulatedTest:
         from routilux_sim.findings import investigate  # noqa: PLC0415 - only for failures
         from routilux_sim.replays import campaign_of  # noqa: PLC0415 - likewise
 
-        campaign = campaign_of(program, kept.schedule, kind=kept.kind, invariants=self._options["invariants"])
+        names = ("invariants", "log")
+        options = {name: self._options[name] for name in names}
+        campaign = campaign_of(program, kept.schedule, kind=kept.kind, **options)
         try:
             with campaign.running():
                 return investigate(campaign, execution, simplify=False)
@@ -272,6 +276,7 @@ class SimulatedTest:
 
     def _keep_early(self, execution: Execution) -> None:
         """Keep a failure's schedule before it is shrunk; that it cannot be kept is no reason to lose the failure."""
+        self._failed_at = _clock()
         if self._is_given or not _is_failure(cast("BaseException", execution.error)):
             return
         kept = self._artifacts()

@@ -84,6 +84,7 @@ def campaign_of(
     races: RacePolicy | None = None,
     kind: str | None = None,
     invariants: Sequence[Invariant] = (),
+    log: bool = False,
 ) -> Campaign:
     """What can run a schedule again: with the memory points that it was recorded with, and races as failures if so.
 
@@ -95,13 +96,14 @@ def campaign_of(
         races: What is to be done about races; None: what was done.
         kind: What kind of failure it is, if that is known.
         invariants: What is checked at each step.
+        log: Whether each execution keeps a log, also if it is not asked to.
     """
     if limits is None:
         limits = Limits(schedule.max_steps or Limits().max_steps)
     points = schedule.points or {}
     if races is None and (kind == "race" or "allow_races" in points):
         races = RacePolicy("fail", points.get("allow_races", ()))
-    return Campaign(program, limits, schedule.epoch_ns, instrument or points.get("instrument"), races, invariants)
+    return Campaign(program, limits, schedule.epoch_ns, instrument or points.get("instrument"), races, invariants, log)
 
 
 def rerun(campaign: Campaign, schedule: Schedule, *, log: bool) -> Execution:

@@ -138,6 +138,7 @@ def simulate_checked(
     races: RaceMode | None = None,
     allow_races: Sequence[str] = (),
     invariants: Sequence[Invariant] = (),
+    log: bool = False,
 ) -> Checked:
     """Run a program, and a second time if that is wanted or it fails; look into a failure that comes back.
 
@@ -155,11 +156,12 @@ def simulate_checked(
         races: As for `simulate`; so is ``allow_races``.
         allow_races: Harmless races.
         invariants: As for `simulate`.
+        log: Whether runs keep a log even where only the program can look at it.
     """
     chosen = make_strategy(strategy)
     chosen.begin(check_seed(seed))
     limits = Limits(max_steps, hang_seconds=hang_seconds)
-    campaign = Campaign(program, limits, epoch_of(epoch), instrument, policy_of(races, allow_races), invariants)
+    campaign = Campaign(program, limits, epoch_of(epoch), instrument, policy_of(races, allow_races), invariants, log)
     with campaign.running():
         if races is not None and campaign.shared is not None:
             _find_shared(campaign, chosen, seed)

@@ -8,6 +8,7 @@ to invariants.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import PurePath
 from typing import Any, NamedTuple, NoReturn
 
 from routilux_sim.judge.stacks import caller
@@ -49,9 +50,12 @@ def eventually(kernel: Kernel, condition: Invariant, within: float) -> None:
 
 
 def name_of(function: Any) -> str:
-    """What an invariant is called."""
-    name = getattr(function, "__qualname__", None) or type(function).__qualname__
-    return str(name).rpartition("<locals>.")[2]
+    """What an invariant is called: one without a name, by its place."""
+    name = str(getattr(function, "__qualname__", None) or type(function).__qualname__).rpartition("<locals>.")[2]
+    code = getattr(function, "__code__", None)
+    if name != "<lambda>" or code is None:
+        return name
+    return f"lambda at {PurePath(code.co_filename).name}:{code.co_firstlineno}"
 
 
 class _Awaited(NamedTuple):
@@ -115,7 +119,7 @@ class _Checked(Watched):
         """What does not hold, or else went wrong in looking; None if all is well."""
         kept = self.trace, self.edges, self.at_point
         self.trace = self.edges = self.at_point = None
-        self.__class__ = _Still  # type: ignore[assignment] # until everything has been asked
+        self.__class__ = _Still
         try:
             return self._first_broken(op, obj)
         except SimulationError as error:
@@ -123,7 +127,7 @@ class _Checked(Watched):
         except Exception as error:  # noqa: BLE001 - an invariant's own fault, and a failure like the program's
             return error
         finally:
-            self.__class__ = _Checked  # type: ignore[assignment]
+            self.__class__ = _Checked
             self.trace, self.edges, self.at_point = kept
 
     def _first_broken(self, op: str, obj: Any) -> InvariantError | None:
