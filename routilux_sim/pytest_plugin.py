@@ -17,6 +17,7 @@ from routilux_sim import pytest_determinism as determinism
 from routilux_sim import pytest_options as options
 from routilux_sim.pytest_fixture import sim
 from routilux_sim.pytest_marker import MARKER, check_marker
+from routilux_sim.unfrozen import real_time
 from routilux_sim.world import ready
 
 __all__ = ["sim"]
@@ -113,7 +114,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object:
         given.warm_up()
     if marker is None:
         return None
-    from routilux_sim.pytest_running import SimulatedTest  # noqa: PLC0415 - only for tests that are simulated
+    # It keeps the real clock, which may be frozen now.
+    with real_time():
+        from routilux_sim.pytest_running import SimulatedTest  # noqa: PLC0415 - only for tests that are simulated
 
     names = pyfuncitem._fixtureinfo.argnames  # noqa: SLF001 - as pytest's own hook does
     arguments = {name: pyfuncitem.funcargs[name] for name in names}

@@ -152,7 +152,7 @@ class _Checked(Watched):
     def _error(self, name: str, text: str, op: str, obj: Any, why: AssertionError | None) -> InvariantError:
         task = self.current
         who = "" if task is None else task.name
-        place = caller(4)
+        place = caller(0)
         where = "" if place is None else f" at {place}"
         said = f": {why}" if why is not None and str(why) else ""
         error = InvariantError(
