@@ -123,7 +123,9 @@ def test_the_command_of_a_failure_holds_what_was_overridden(pytester):
     """Also by ``-o``; and the command fails in the same way."""
     pytester.makepyfile(test_x=FAILING.format(marker=""))
     result = pytester.runpytest("--sim-seed=7", "--sim-schedules=3", "--sim-strategy=pos", "-o", "sim_max_steps=900")
-    said = "pytest --sim-seed=7 --sim-schedules=3 --sim-strategy=pos -o 'sim_max_steps=900' 'test_x.py::test_that_fails'"
+    said = (
+        "pytest --sim-seed=7 --sim-schedules=3 --sim-strategy=pos -o 'sim_max_steps=900' 'test_x.py::test_that_fails'"
+    )
     result.stdout.fnmatch_lines([f"*reproduce with: {said}"])
 
 

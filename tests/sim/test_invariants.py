@@ -151,7 +151,7 @@ def test_an_invariant_must_not_wait():
         with lock[0]:
             time.sleep(1)
 
-    execution = simulate(program, invariants=[lambda: lock and lock[0].acquire() or True])
+    execution = simulate(program, invariants=[lambda: (lock and lock[0].acquire()) or True])
     assert execution.verdict == "inconclusive"
     assert "an invariant must not wait" in str(execution.error)
 
@@ -259,7 +259,7 @@ def test_an_epoch_is_a_date_or_seconds(epoch, reads):
 def test_an_epoch_without_a_zone_is_local_time():
     """``datetime.now()`` gives it back."""
     begins = datetime(2030, 5, 1, 12)
-    assert simulate(lambda: datetime.now(), epoch=begins).value == begins
+    assert simulate(lambda: datetime.now(), epoch=begins).value == begins  # noqa: PLW0108 - `now` itself is a real one
     assert explore(lambda: _is(begins), schedules=3, epoch=begins).failure is None
 
 
