@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from routilux_sim.kernel.errors import EscapeError as EscapeError
     from routilux_sim.kernel.errors import HangError as HangError
     from routilux_sim.kernel.errors import InconclusiveError as InconclusiveError
+    from routilux_sim.kernel.errors import InvariantError as InvariantError
     from routilux_sim.kernel.errors import LimitReachedError as LimitReachedError
     from routilux_sim.kernel.errors import LivelockError as LivelockError
     from routilux_sim.kernel.errors import NondeterminismError as NondeterminismError
@@ -51,6 +52,7 @@ _HOMES = {
     "History": "routilux_sim.linearizability",
     "InconclusiveError": "routilux_sim.kernel.errors",
     "Latencies": "routilux_sim.faults",
+    "InvariantError": "routilux_sim.kernel.errors",
     "LimitReachedError": "routilux_sim.kernel.errors",
     "LivelockError": "routilux_sim.kernel.errors",
     "NondeterminismError": "routilux_sim.kernel.errors",

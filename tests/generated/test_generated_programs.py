@@ -30,7 +30,7 @@ def check(first, schedules):
 @pytest.mark.real_time
 @pytest.mark.parametrize("first", FIRST[::4])
 def test_they_come_to_the_same(first):
-    """Of some of them: the same value in more than twenty schedules as on threads, in the virtual time that the sleeps take."""
+    """Of some: the same value in over twenty schedules as on threads, in the virtual time that the sleeps take."""
     check(first, schedules=5)
 
 
