@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from routilux.log import EVENTS
+from routilux_sim.excerpts import excerpt
 from routilux_sim.kernel.errors import SimulationError
 
 __all__ = ["LogFileError", "LoggedActivation", "LoggedJob", "read_log"]
@@ -82,7 +83,7 @@ class _Line(NamedTuple):
         """A field that is a string."""
         value = self.data.get(key)
         if not isinstance(value, str):
-            raise LogFileError(f"{self.place}: {key!r} must be a string, not {_shown(value)}")
+            raise LogFileError(f"{self.place}: {key!r} must be a string, not {excerpt(value)}")
         if not value.isascii():
             try:
                 value.encode()
@@ -94,7 +95,7 @@ class _Line(NamedTuple):
         """A field that is a whole number."""
         value = self.data.get(key)
         if type(value) is not int or not least <= value < _MOST:
-            raise LogFileError(f"{self.place}: {key!r} must be a whole number from {least} up, not {_shown(value)}")
+            raise LogFileError(f"{self.place}: {key!r} must be a whole number from {least} up, not {excerpt(value)}")
         return value
 
 
@@ -130,20 +131,12 @@ def _line(place: str, raw: bytes) -> _Line:
     except (ValueError, RecursionError) as error:
         raise LogFileError(f"{place}: not a JSON object: {error}") from error
     if not isinstance(data, dict):
-        raise LogFileError(f"{place}: must be a JSON object, not {_shown(data)}")
+        raise LogFileError(f"{place}: must be a JSON object, not {excerpt(data)}")
     line = _Line(place, data)
     event = line.text("event")
     if event not in EVENTS:
-        raise LogFileError(f"{place}: there is no event {_shown(event)} in an execution log; is this one?")
+        raise LogFileError(f"{place}: there is no event {excerpt(event)} in an execution log; is this one?")
     return line
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-
-
-_SHOWN = 200
 
 
 class _Reader:
@@ -162,7 +155,7 @@ class _Reader:
         at, name, task = line.whole("t_ns"), line.text("job"), line.text("task")
         if kind == "job" and what == "start":
             if name in self.jobs:
-                raise LogFileError(f"{line.place}: job {_shown(name)} begins a second time; read one run's log alone")
+                raise LogFileError(f"{line.place}: job {excerpt(name)} begins a second time; read one run's log alone")
             self.jobs[name] = LoggedJob(name, line.text("flow"), at, task)
             return
         job = self.jobs.get(name)
@@ -201,7 +194,7 @@ class _Reader:
             return
         found_or_none = self._running.pop(key, None)
         if found_or_none is None:
-            raise LogFileError(f"{line.place}: activation {number} of job {_shown(job.name)} ends without a start")
+            raise LogFileError(f"{line.place}: activation {number} of job {excerpt(job.name)} ends without a start")
         found = found_or_none
         if at < found.start:
             raise LogFileError(f"{line.place}: 't_ns' is {at}, and the activation started at {found.start}")

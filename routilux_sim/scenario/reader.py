@@ -17,6 +17,7 @@ from routilux.checks import STRATEGIES as FLOW_STRATEGIES
 from routilux.exceptions import UnknownNameError
 from routilux.flow import ENTRY_SLOT
 from routilux.loading import LoadError, load_callable, load_flow_factory
+from routilux_sim.excerpts import excerpt
 from routilux_sim.faults import FaultPlan, Latencies
 from routilux_sim.replay_files import ReplayFile, ReplayFileError, load_replay
 from routilux_sim.scenario.expected import expectation
@@ -254,7 +255,7 @@ def _epoch(table: Table) -> float | None:
     if isinstance(value, datetime) and value.tzinfo is not None:
         return value.timestamp()
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= _LATEST:
-        table.complain("epoch", f"must be a date and time with an offset, or seconds since 1970, not {value!r}")
+        table.complain("epoch", f"must be a date and time with an offset, or seconds since 1970, not {excerpt(value)}")
     return float(value)
 
 

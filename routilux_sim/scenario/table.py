@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping
 from math import inf, isnan
 from typing import Any, NoReturn
 
+from routilux_sim.excerpts import excerpt, shorten
 from routilux_sim.scenario.lines import Path
 from routilux_sim.scenario.model import Range, ScenarioError
 
 __all__ = ["Document", "Table"]
 
 _REQUIRED: Any = object()
-_MOST_SHOWN = 200
+_LONGEST = 1_000
 
 
 class Document:
@@ -27,6 +28,7 @@ class Document:
 
     def error(self, path: Path, problem: str) -> ScenarioError:
         """Make the error that says what is wrong at a place: on its line, or on that of the nearest one around it."""
+        problem = shorten(problem, _LONGEST)
         for length in range(len(path), 0, -1):
             line = self._lines.get(path[:length])
             if line is not None:
@@ -49,12 +51,6 @@ def words_of(path: Path) -> str:
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text
-
-
-def shown(value: Any) -> str:
-    """A value as a message shows it."""
-    text = repr(value)
-    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
 
 
 class Table:
@@ -94,13 +90,13 @@ class Table:
             if key not in self._seen:
                 near = difflib.get_close_matches(key, self._seen, 1)
                 hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(sorted(self._seen))}"
-                raise self._document.error((*self._path, key), f"unknown key {shown(self._where(key))}; {hint}")
+                raise self._document.error((*self._path, key), f"unknown key {excerpt(self._where(key))}; {hint}")
 
     def _where(self, key: str) -> str:
         return words_of((*self._path, key))
 
     def _wrong(self, key: str, words: str) -> ScenarioError:
-        problem = f"{self._where(key)} must be {words}, not {shown(self._data[key])}"
+        problem = f"{self._where(key)} must be {words}, not {excerpt(self._data[key])}"
         return self._document.error((*self._path, key), problem)
 
     def _take(self, key: str, default: Any, kind: type | tuple[type, ...], words: str) -> Any:
@@ -169,7 +165,7 @@ class Table:
                 warnings.simplefilter("ignore")
                 return re.compile(value)
         except (re.error, OverflowError, RecursionError) as error:
-            raise self.error(key, f"{shown(value)} is no regular expression: {error}") from error
+            raise self.error(key, f"{excerpt(value)} is no regular expression: {error}") from error
 
     def number(self, key: str, default: float | None) -> float | None:
         """A finite number above 0."""
@@ -237,7 +233,7 @@ class Table:
         path = (*self._path, key)
         for index, row in enumerate(rows):
             if not isinstance(row, dict):
-                problem = f"{words_of((*path, index))} must be a table, not {shown(row)}"
+                problem = f"{words_of((*path, index))} must be a table, not {excerpt(row)}"
                 raise self._document.error((*path, index), problem)
         return [Table(self._document, (*path, index), row) for index, row in enumerate(rows)]
 

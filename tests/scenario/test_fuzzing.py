@@ -103,7 +103,7 @@ def one_error(error: BaseException, path: Path) -> None:
     text = str(error)
     assert text.startswith(f"{path}:")
     assert len(text) > len(str(path)) + 10
-    assert len(text) < 3_000 + len(str(path))
+    assert len(text) < 2_000 + len(str(path))
 
 
 def scenario_is_read_or_refused(tmp_path: Path, text: str | bytes) -> None:
