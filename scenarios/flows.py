@@ -88,6 +88,52 @@ def switches_strategy() -> list[object]:
     return said
 
 
+def waits_and_shuts_down() -> list[object]:
+    """Wait for a job, shut the flow down, and return what that came to, with the threads that are left of it."""
+    before = threading.active_count()
+    flow = pipeline(max_workers=3)
+    job = flow.execute("source", {"items": 6})
+    waited = JobState.wait_for_completion(flow, job, timeout=10.0)
+    said = [waited, job.status, len(job.pending_tasks)]
+    return [*said, flow.shutdown(wait=True), threading.active_count() - before]
+
+
+def shares_state() -> list[int]:
+    """Have several workers write to one job's shared log, and return what is in it."""
+
+    class Noting(Sink):
+        def take(self, item: int):
+            context = self.get_execution_context()
+            context.job_state.append_to_shared_log({"item": item})
+
+    flow = Flow(execution_strategy="concurrent", max_workers=4)
+    flow.add_routine(Source(), "source")
+    flow.add_routine(Noting(), "noting")
+    flow.connect("source", "item", "noting", "item")
+    with flow:
+        job = flow.execute("source", {"items": 8})
+        JobState.wait_for_completion(flow, job)
+    return sorted(entry["item"] for entry in job.get_shared_log())
+
+
+def order_of_processing(max_workers: int) -> list[int]:
+    """Emit items to a routine, and return the order in which they were begun."""
+    begun: list[int] = []
+
+    class Noting(Sink):
+        def take(self, item: int):
+            begun.append(item)
+            time.sleep(1)
+
+    flow = Flow(execution_strategy="concurrent", max_workers=max_workers)
+    flow.add_routine(Source(), "source")
+    flow.add_routine(Noting(), "noting")
+    flow.connect("source", "item", "noting", "item")
+    with flow:
+        JobState.wait_for_completion(flow, flow.execute("source", {"items": 5}))
+    return begun
+
+
 # ---- Small routines
 
 

@@ -88,7 +88,7 @@ def changed_documents(draw, document):
             if draw(st.integers(0, 4)) == 0:
                 del place[key]
             else:
-                place[key] = draw(ODD | ANY)
+                place[key] = copy.deepcopy(draw(ODD | ANY))
             break
     return changed
 
