@@ -73,6 +73,7 @@ def run_scenarios(
             if value is not None:
                 raise click.BadParameter(f"it is of one scenario, and there are {len(files)}", param_hint=option)
     kept = _schedule(replay_path)
+    simulated = "--log" if log_path is not None else "--replay" if kept is not None else None
     if log_path is not None:
         try:
             log_path.write_bytes(b"")
@@ -80,7 +81,7 @@ def run_scenarios(
             raise click.BadParameter(str(error), param_hint="--log") from error
 
     def run(file: Path) -> _Result:
-        return _run(file, seed, schedules, kept, artifacts, check_determinism, only_from)
+        return _run(file, seed, schedules, kept, artifacts, check_determinism, only_from, simulated)
 
     if len(files) > 1:
         sys.exit(_run_several(files, run))
@@ -141,6 +142,7 @@ def _run(
     artifacts: Path,
     check: bool,
     only_from: tuple[str, ...],
+    simulated: str | None,
 ) -> _Result:
     result = _Result(file)
     began = _clock()
@@ -148,6 +150,9 @@ def _run(
         scenario = result.scenario = load_scenario(file, only_from)
     except (ScenarioError, OSError) as error:
         result.problem = str(error)
+        return result
+    if simulated is not None and scenario.run.clock == "real":
+        result.problem = f"{file}: {simulated} is of simulations, and run.clock is 'real'; leave one of them out"
         return result
     with _Progress(scenario, schedules) as progress:
         outcome = run_scenario(scenario, seed, progress, schedules=schedules, replay=kept, check_determinism=check)

@@ -12,8 +12,8 @@ from routilux_sim.scenario.log_reader import LoggedActivation, LoggedJob
 __all__ = ["incident"]
 
 _HEAD = """\
-# Made by `routilux-sim from-log`. The first schedule keeps to the order and the times that were observed, the others
-# draw what each activation takes from what its slot took, and run in the orders that come of that.
+# Made by `routilux-sim from-log`. The first schedule keeps to the order and the times that were observed. The others
+# draw whether they do: or else what each activation takes is drawn from what its slot took, or what it takes by itself.
 """
 
 _PARAMS = """\
@@ -21,9 +21,7 @@ _PARAMS = """\
 """
 
 
-def incident(
-    jobs: Sequence[LoggedJob], *, name: str, factory: str, params: dict[str, Any], schedules: int, errors: bool = True
-) -> str:
+def incident(jobs: Sequence[LoggedJob], *, name: str, factory: str, params: dict[str, Any], schedules: int) -> str:
     """Write a scenario, as TOML.
 
     Args:
@@ -32,18 +30,17 @@ def incident(
         factory: The import path of the flow's factory.
         params: What each job's entry gets, in JSON's types.
         schedules: How many to run.
-        errors: Whether what handlers have raised is to be raised again, as faults.
 
     Raises:
         ValueError: There is no job, or a null in ``params``, which TOML has not.
     """
     if not jobs:
         raise ValueError("an incident needs a job")
-    return "\n".join(_written(jobs, name, factory, params, schedules, errors))
+    return "\n".join(_written(jobs, name, factory, params, schedules))
 
 
 def _written(
-    jobs: Sequence[LoggedJob], name: str, factory: str, params: dict[str, Any], schedules: int, errors: bool
+    jobs: Sequence[LoggedJob], name: str, factory: str, params: dict[str, Any], schedules: int
 ) -> Iterator[str]:
     began = min(job.start for job in jobs)
     yield _HEAD + f"name = {_text(name)}\n"
@@ -55,10 +52,11 @@ def _written(
         yield from _job(job, began, params)
     yield "[expect.jobs]"
     for job in jobs:
-        if job.status is not None:
-            yield f"{_text(job.name)} = {{ status = {_text(job.status)} }}"
-    if errors:
-        yield from _faults(jobs)
+        paused = job.status is None and job.actions and job.actions[-1][1] == "pause"
+        status = "paused" if paused else job.status
+        if status is not None:
+            yield f"{_text(job.name)} = {{ status = {_text(status)} }}"
+    yield from _faults(jobs)
     yield "\n[observed]\nactivations = ["
     rows = [(activation, job) for job in jobs for activation in job.activations]
     for activation, job in sorted(rows, key=lambda row: row[0].start):

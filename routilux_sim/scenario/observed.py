@@ -45,7 +45,8 @@ class _Pace(NamedTuple):
 class Pacer(Instrument):
     """Holds activations until it is time; for one execution.
 
-    A handler that is tried again starts no earlier than it did; it fails as early as it does by itself.
+    A handler that is tried again starts no earlier than it did; it fails as early as it does by itself. An ``async``
+    handler that is held holds the others of its event loop, too.
 
     Args:
         rows: What was observed.

@@ -134,6 +134,24 @@ def quick_pipeline() -> Flow:
     return flows.pipeline(max_workers=1, seconds=0.0)
 
 
+@pytest.mark.real_time
+def test_a_job_that_stayed_paused_does_so_again(tmp_path):
+    """The log ends before the job does."""
+    flow = flows.pipeline(max_workers=1, seconds=0.02)
+    with json_lines(tmp_path / "production.jsonl") as log:
+        flow._log = log
+        job = flow.execute("source", {"items": 3})
+        time.sleep(0.01)
+        flow.pause(job)
+    flow.cancel(job)
+    flow.shutdown()
+    path = tmp_path / "production.jsonl"
+    options = ["--params", '{"items": 3}']
+    assert from_log(path, *options, flow="tests.scenario.test_from_log:quick_pipeline").exit_code == 0
+    outcome = run_scenario(load_scenario(path.with_suffix(".toml")), schedules=1)
+    assert (outcome.problem, outcome.figures.status) == (None, "paused")
+
+
 START = {"event": "job.start", "flow": "f", "job": "j", "seq": 0, "t_ns": 5, "task": "MainThread"}
 BEGIN = {"event": "activation.start", "job": "j", "routine": "a", "slot": "trigger", "activation": 1, "t_ns": 6}
 

@@ -155,6 +155,9 @@ def test_the_real_clock_runs_real_threads(tmp_path):
     assert (broken.verdict, broken.schedules) == ("failed", 1)
     result = run(write(tmp_path, text))
     assert "schedules  3, on real threads" in result.output
+    result = run(write(tmp_path, text), "--log", str(tmp_path / "log"))
+    assert result.exit_code == 2
+    assert "--log is of simulations, and run.clock is 'real'" in " ".join(result.output.split())
 
 
 def test_faults_are_part_of_a_scenario(tmp_path):
@@ -164,6 +167,14 @@ def test_faults_are_part_of_a_scenario(tmp_path):
     text += "[expect]\nstatus = 'failed'\nerrors = { worker = 1 }\n"
     text += "log = [{ event = 'job.end', error = 'OSError: unplugged' }]"
     assert outcome_of(tmp_path, text).problem is None
+
+
+def test_in_swarm_mode_each_seed_draws_which_faults_there_are(tmp_path):
+    """Under some seeds the worker fails, under others it does not."""
+    text = PIPELINE + "[run]\nentry = 'source'\nparams = { items = 1 }\nschedules = 1\nswarm = true\n"
+    text += "[[faults.raise]]\nroutine = 'worker'\nnth = 1\n"
+    verdicts = {outcome_of(tmp_path, text, seed=seed).verdict for seed in range(20)}
+    assert verdicts == {"passed", "failed"}
 
 
 def test_latencies_are_part_of_a_scenario(tmp_path):
