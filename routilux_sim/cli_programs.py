@@ -16,6 +16,7 @@ from routilux_sim.artifacts import FOLDER, Artifacts
 from routilux_sim.execution import Execution
 from routilux_sim.explanation import explain, explain_findings, sentence_of
 from routilux_sim.exploration import Report, explore
+from routilux_sim.faults import FaultPlan
 from routilux_sim.findings import Findings, investigate
 from routilux_sim.kernel.errors import DivergenceError
 from routilux_sim.replay_files import ReplayFile, ReplayFileError, digest_of, load_replay
@@ -23,7 +24,7 @@ from routilux_sim.replays import campaign_of
 from routilux_sim.replays import replay as run_again
 from routilux_sim.world import ready
 
-__all__ = ["COMMANDS"]
+__all__ = ["COMMANDS", "ONLY_FROM"]
 
 QUIET = 2.0
 """Real seconds before progress is shown."""
@@ -34,6 +35,13 @@ _clock = time.perf_counter
 PROGRAM = click.argument("path", metavar="MODULE:CALLABLE")
 SAME_PROGRAM = click.argument("path", metavar="[MODULE:CALLABLE]", required=False)
 FILE = click.argument("file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+ONLY_FROM = click.option(
+    "--only-from",
+    multiple=True,
+    metavar="PKG",
+    help="Import nothing that is not in this module or package, nor call what is not defined there; may be given more "
+    "than once.",
+)
 INSTRUMENT = click.option(
     "--instrument",
     multiple=True,
@@ -66,6 +74,7 @@ INSTRUMENT = click.option(
     help="Where replay files of failures go.",
 )
 @click.option("--max-steps", type=click.IntRange(min=1), help="Of one execution.")
+@ONLY_FROM
 def explore_program(
     path: str,
     schedules: int,
@@ -78,12 +87,13 @@ def explore_program(
     allow_races: tuple[str, ...],
     artifacts: Path,
     max_steps: int | None,
+    only_from: tuple[str, ...],
 ) -> None:
     """Run MODULE:CALLABLE under many schedules, and explain the first that breaks it.
 
     Exits with 0 when no schedule failed, 1 when one did or nothing can be said, and 2 when the program cannot be used.
     """
-    program = _load(path)
+    program = _load(path, only_from)
     # What is not given is what explore() takes by default.
     options: dict[str, Any] = {
         "strategy": strategy,
@@ -153,12 +163,13 @@ def _print_files(kept: Artifacts) -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the execution log (JSON lines) here.",
 )
-def replay_file(file: Path, path: str | None, log_path: Path | None) -> None:
+@ONLY_FROM
+def replay_file(file: Path, path: str | None, log_path: Path | None, only_from: tuple[str, ...]) -> None:
     """Run a program under the schedule in FILE, which knows the program, and say what comes of it.
 
     Exits with 0 when it passes, 1 when it fails or does not follow the schedule, and 2 when it cannot be used.
     """
-    kept, program = _opened(file, path)
+    kept, program = _opened(file, path, only_from)
     execution = run_again(program, file)
     if log_path is not None:
         try:
@@ -184,12 +195,13 @@ def replay_file(file: Path, path: str | None, log_path: Path | None) -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Where to write the simplest schedule; else beside FILE.",
 )
-def shrink_file(file: Path, path: str | None, output: Path | None) -> None:
+@ONLY_FROM
+def shrink_file(file: Path, path: str | None, output: Path | None, only_from: tuple[str, ...]) -> None:
     """Look for the simplest schedule that fails as the one in FILE does, and write it beside.
 
     Exits with 0 when that is done, 1 when the schedule does not fail, and 2 when it cannot be used.
     """
-    kept, program = _opened(file, path)
+    kept, program = _opened(file, path, only_from)
     findings, _ = _investigated(kept, program, simplify=True)
     target = output or file.with_name(f"{_stem(file)}.shrunk.replay.json")
     shrunk = findings.shrunk
@@ -213,17 +225,18 @@ def _stem(file: Path) -> str:
 @click.command("explain")
 @FILE
 @SAME_PROGRAM
-def explain_file(file: Path, path: str | None) -> None:
+@ONLY_FROM
+def explain_file(file: Path, path: str | None, only_from: tuple[str, ...]) -> None:
     """Tell step by step what happens under the schedule in FILE, what goes wrong, and what would not.
 
     Exits with 0 when that is told, 1 when the schedule does not fail, and 2 when it cannot be used.
     """
-    kept, program = _opened(file, path)
+    kept, program = _opened(file, path, only_from)
     findings, execution = _investigated(kept, program, simplify=False)
     click.echo(explain_findings(findings, execution, f"routilux-sim replay {file}"))
 
 
-def _opened(file: Path, path: str | None) -> tuple[ReplayFile, Callable[[], Any]]:
+def _opened(file: Path, path: str | None, only_from: tuple[str, ...]) -> tuple[ReplayFile, Callable[[], Any]]:
     """A replay file and its program."""
     try:
         kept = load_replay(file)
@@ -232,15 +245,26 @@ def _opened(file: Path, path: str | None) -> tuple[ReplayFile, Callable[[], Any]
     path = path or kept.program
     if path is None:
         raise click.UsageError(f"{file} does not say which program it is of; add MODULE:CALLABLE")
-    return kept, _load(path)
+    if kept.schedule.faults is not None:
+        _check_exceptions(FaultPlan.from_dict(kept.schedule.faults["plan"]), only_from)
+    return kept, _load(path, only_from)
 
 
-def _load(path: str) -> Callable[[], Any]:
+def _check_exceptions(plan: FaultPlan, only_from: tuple[str, ...]) -> None:
+    """See that the exceptions of planned faults may be imported; the library's own may."""
+    for path in plan.import_paths if only_from else ():
+        try:
+            load_callable(path, [Path.cwd()], (*only_from, "routilux"))
+        except LoadError as error:
+            raise click.UsageError(str(error)) from error
+
+
+def _load(path: str, only_from: tuple[str, ...]) -> Callable[[], Any]:
     """The program of that import path; the current directory is searched first."""
     # What the program makes and captures when it is imported is ready for a simulation then.
     ready.prepare()
     try:
-        return load_callable(path, [Path.cwd()])
+        return load_callable(path, [Path.cwd()], only_from)
     except LoadError as error:
         cause = error.__cause__
         module = path.partition(":")[0]

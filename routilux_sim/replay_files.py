@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from routilux._version import __version__
+from routilux_sim.excerpts import MOST, excerpt, shorten
 from routilux_sim.faults.plan import FaultPlan
 from routilux_sim.kernel.errors import SimulationError
 from routilux_sim.schedule import Schedule, Step
@@ -198,7 +199,7 @@ def load_replay(path: str | os.PathLike[str]) -> ReplayFile:
     if type(found) is not int or found not in READ:
         known = ", ".join(map(str, READ[:-1])) + f" and {READ[-1]}"
         newer = "; a later routilux-sim wrote it" if type(found) is int and found > READ[-1] else ""
-        raise ReplayFileError(f"{path}: 'version' is {found!r}; this routilux-sim reads versions {known}{newer}")
+        raise ReplayFileError(f"{path}: 'version' is {excerpt(found)}; this routilux-sim reads versions {known}{newer}")
     seed = _field(path, document, "seed", int)
     strategy = _field(path, document, "strategy", str)
     steps = _field(path, document, "steps", list)
@@ -222,7 +223,7 @@ def load_replay(path: str | os.PathLike[str]) -> ReplayFile:
 def _field(path: Any, document: dict[str, Any], name: str, kind: type) -> Any:
     value = document.get(name)
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise ReplayFileError(f"{path}: {name!r} must be a {kind.__name__}, not {value!r}")
+        raise ReplayFileError(f"{path}: {name!r} must be a {kind.__name__}, not {excerpt(value)}")
     return value
 
 
@@ -237,12 +238,14 @@ def _points(path: Any, document: dict[str, Any]) -> dict[str, Any] | None:
         return None
     instrument, shared = points.get("instrument"), points.get("shared")
     if not isinstance(instrument, str) and not _are_names(instrument):
-        raise ReplayFileError(f"{path}: points: 'instrument' must be a string or a list of names, not {instrument!r}")
+        raise ReplayFileError(
+            f"{path}: points: 'instrument' must be a string or a list of names, not {excerpt(instrument)}"
+        )
     if not _are_names(shared):
-        raise ReplayFileError(f"{path}: points: 'shared' must be a list of names, not {shared!r}")
+        raise ReplayFileError(f"{path}: points: 'shared' must be a list of names, not {excerpt(shared)}")
     allowed = points.get("allow_races")
     if allowed is not None and not _are_names(allowed):
-        raise ReplayFileError(f"{path}: points: 'allow_races' must be a list of names, not {allowed!r}")
+        raise ReplayFileError(f"{path}: points: 'allow_races' must be a list of names, not {excerpt(allowed)}")
     return points
 
 
@@ -253,11 +256,11 @@ def _faults(path: Any, document: dict[str, Any]) -> dict[str, Any] | None:
         return None
     swarm = faults.get("swarm")
     if not isinstance(swarm, bool):
-        raise ReplayFileError(f"{path}: faults: 'swarm' must be true or false, not {swarm!r}")
+        raise ReplayFileError(f"{path}: faults: 'swarm' must be true or false, not {excerpt(swarm)}")
     try:
         FaultPlan.from_dict(faults.get("plan"), "faults.plan")
     except ValueError as error:
-        raise ReplayFileError(f"{path}: {error}") from error
+        raise ReplayFileError(f"{path}: {shorten(str(error), 5 * MOST)}") from error
     return faults
 
 
@@ -268,12 +271,14 @@ def _are_names(value: Any) -> bool:
 def _step(path: Any, index: int, row: Any) -> Step:
     place = f"{path}: step {index}"
     if not isinstance(row, dict):
-        raise ReplayFileError(f"{place}: must be an object, not {row!r}")
+        raise ReplayFileError(f"{place}: must be an object, not {excerpt(row)}")
     label, value, bound, enabled = (row.get(key) for key in ("label", "value", "bound", "enabled"))
     if not isinstance(label, str):
-        raise ReplayFileError(f"{place}: 'label' must be a string, not {label!r}")
+        raise ReplayFileError(f"{place}: 'label' must be a string, not {excerpt(label)}")
     if type(value) is not int or type(bound) is not int or not 0 <= value < bound:
-        raise ReplayFileError(f"{place}: 'value' must be a whole number below 'bound', not {value!r} of {bound!r}")
+        raise ReplayFileError(
+            f"{place}: 'value' must be a whole number below 'bound', not {excerpt(value)} of {excerpt(bound)}"
+        )
     if not isinstance(enabled, list) or not all(isinstance(name, str) for name in enabled):
-        raise ReplayFileError(f"{place}: 'enabled' must be a list of names, not {enabled!r}")
+        raise ReplayFileError(f"{place}: 'enabled' must be a list of names, not {excerpt(enabled)}")
     return Step(label, value, bound, tuple(enabled))

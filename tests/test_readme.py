@@ -25,6 +25,7 @@ def test_every_python_block_of_the_tour_runs_in_order(capsys, monkeypatch):
     assert "['/a', '/b', '/c'] 0.2" in printed
     assert "passed: 1000 schedules" in printed
     assert "completed [{'count': 3}]" in printed
+    assert "but only if worker-1 stalls for 0.2 s before set Event-1" in printed
     assert "failed deadlock" in printed
     assert "each waits for the next: 'there' -> 'back' -> 'there'" in printed
 
