@@ -12,6 +12,7 @@ import click
 from routilux._version import __version__
 from routilux_sim import boundary
 from routilux_sim.boundary.table import render
+from routilux_sim.cli_pictures import COMMANDS as PICTURES
 from routilux_sim.cli_programs import COMMANDS
 from routilux_sim.determinism.processes import difference_between_processes
 from routilux_sim.scenario import Scenario, ScenarioError, load_scenario
@@ -92,7 +93,7 @@ def show_boundary(modules: tuple[str, ...], status: str | None, as_json: bool) -
     click.echo("\n".join(render(chosen)))
 
 
-for _command in COMMANDS:
+for _command in (*COMMANDS, *PICTURES):
     cli.add_command(_command)
 
 

@@ -23,7 +23,7 @@ from routilux_sim.replays import campaign_of
 from routilux_sim.replays import replay as run_again
 from routilux_sim.world import ready
 
-__all__ = ["COMMANDS"]
+__all__ = ["COMMANDS", "INSTRUMENT", "instrument_of", "load_program", "opened"]
 
 QUIET = 2.0
 """Real seconds before progress is shown."""
@@ -83,7 +83,7 @@ def explore_program(
 
     Exits with 0 when no schedule failed, 1 when one did or nothing can be said, and 2 when the program cannot be used.
     """
-    program = _load(path)
+    program = load_program(path)
     # What is not given is what explore() takes by default.
     options: dict[str, Any] = {
         "strategy": strategy,
@@ -108,7 +108,7 @@ def explore_program(
             seed=seed,
             progress=progress,
             on_failure=found,
-            instrument=_instrument(instrument),
+            instrument=instrument_of(instrument),
             **{name: value for name, value in options.items() if value is not None},
         )
     except ValueError as error:
@@ -123,7 +123,7 @@ def explore_program(
     sys.exit(0 if report.verdict in {"passed", "exhausted"} else 1)
 
 
-def _instrument(names: tuple[str, ...]) -> str | tuple[str, ...] | None:
+def instrument_of(names: tuple[str, ...]) -> str | tuple[str, ...] | None:
     if names == ("none",):
         return None
     return "auto" if names in {(), ("auto",)} else names
@@ -158,7 +158,7 @@ def replay_file(file: Path, path: str | None, log_path: Path | None) -> None:
 
     Exits with 0 when it passes, 1 when it fails or does not follow the schedule, and 2 when it cannot be used.
     """
-    kept, program = _opened(file, path)
+    kept, program = opened(file, path)
     execution = run_again(program, file)
     if log_path is not None:
         try:
@@ -189,7 +189,7 @@ def shrink_file(file: Path, path: str | None, output: Path | None) -> None:
 
     Exits with 0 when that is done, 1 when the schedule does not fail, and 2 when it cannot be used.
     """
-    kept, program = _opened(file, path)
+    kept, program = opened(file, path)
     findings, _ = _investigated(kept, program, simplify=True)
     target = output or file.with_name(f"{_stem(file)}.shrunk.replay.json")
     shrunk = findings.shrunk
@@ -218,12 +218,12 @@ def explain_file(file: Path, path: str | None) -> None:
 
     Exits with 0 when that is told, 1 when the schedule does not fail, and 2 when it cannot be used.
     """
-    kept, program = _opened(file, path)
+    kept, program = opened(file, path)
     findings, execution = _investigated(kept, program, simplify=False)
     click.echo(explain_findings(findings, execution, f"routilux-sim replay {file}"))
 
 
-def _opened(file: Path, path: str | None) -> tuple[ReplayFile, Callable[[], Any]]:
+def opened(file: Path, path: str | None) -> tuple[ReplayFile, Callable[[], Any]]:
     """A replay file and its program."""
     try:
         kept = load_replay(file)
@@ -232,10 +232,10 @@ def _opened(file: Path, path: str | None) -> tuple[ReplayFile, Callable[[], Any]
     path = path or kept.program
     if path is None:
         raise click.UsageError(f"{file} does not say which program it is of; add MODULE:CALLABLE")
-    return kept, _load(path)
+    return kept, load_program(path)
 
 
-def _load(path: str) -> Callable[[], Any]:
+def load_program(path: str) -> Callable[[], Any]:
     """The program of that import path; the current directory is searched first."""
     # What the program makes and captures when it is imported is ready for a simulation then.
     ready.prepare()

@@ -14,7 +14,8 @@ from routilux_sim.judge.happens_before import Clock, Clocks, join
 from routilux_sim.judge.stacks import Place as RawPlace
 from routilux_sim.kernel.core import Kernel, label_of
 from routilux_sim.kernel.edges import Edges
-from routilux_sim.kernel.task import Task
+from routilux_sim.judge.watch import Watched
+from routilux_sim.kernel.task import BLOCKED, Task
 from routilux_sim.kernel.trace import Trace, address
 from routilux_sim.phrases import SUSPENDED, doing
 from routilux_sim.story import TOLD, Event, Teller
@@ -52,6 +53,7 @@ class Gatherer(Teller):
         self._times: list[int] = []
         self._lanes: dict[int, list[Any]] = {}
         self._asleep: dict[int, list[Any]] = {}
+        self._barred: dict[int, list[Any]] = {}
         self._waits: list[list[Any]] = []
         self._holds: list[list[Any]] = []
         self._held: dict[tuple[int, int], list[list[Any]]] = {}
@@ -60,7 +62,9 @@ class Gatherer(Teller):
 
     def attend(self, kernel: Kernel) -> None:
         """Listen to an execution that has not begun."""
+        kernel.__class__ = _Gathered
         super().attend(kernel)
+        self._kernel.barred = self.barred  # type: ignore[attr-defined] # just made one
         kernel.trace = _Turns(self._spawned, self._turn, self._ended)
         self._arrows = _Arrows(kernel, self, kernel.edges)
         kernel.edges = self._arrows
@@ -119,6 +123,10 @@ class Gatherer(Teller):
         if op == "begin":
             self._add(task, op, None)
             return
+        barred = self._barred.pop(task.number, None)
+        if barred is not None:
+            # `step` is about to hear of what it does now.
+            barred[4], barred[6] = self.latest + 1, self._kernel.now
         wait = self._asleep.pop(task.number, None)
         if wait is None:
             return
@@ -133,6 +141,16 @@ class Gatherer(Teller):
     def _ended(self, task: Task) -> None:
         if self._add(task, "end", None):
             self._lane(task)[2] = self.latest
+
+    def barred(self, task: Task, obj: Any) -> None:
+        """Hear that a task, which was about to do something, cannot: another has just taken what it needs."""
+        if task.number in self._asleep or not self._times:
+            return
+        event = self._event(task, task.op, obj, sys._getframe(1))  # noqa: SLF001 - as the story does
+        holder = self._kernel.current
+        wait = [task.number, task.op, event, self.latest, None, self._kernel.now, None, True, holder.number if holder else 0]
+        self._waits.append(wait)
+        self._barred[task.number] = wait
 
     def took(self, obj: Any) -> None:
         """Hear that the current task has taken a lock."""
@@ -237,6 +255,18 @@ def _choices(execution: Execution, events: list[Event]) -> tuple[Choice, ...]:
             step += 1
         found.append(Choice(step, made.label, made.value, made.bound, made.enabled, bool(made.value) and made.is_open))
     return tuple(found)
+
+
+class _Gathered(Watched):
+    """A kernel that tells also who has to wait for what another one has taken before its eyes."""
+
+    barred: Callable[[Task, Any], None]
+
+    def disable(self, task: Task, obj: Any) -> None:
+        """Take back a wake, or a turn."""
+        super().disable(task, obj)
+        if task.state is BLOCKED and not self.ending:
+            self.barred(task, obj)
 
 
 class _Turns(Trace):

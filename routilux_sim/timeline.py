@@ -81,7 +81,7 @@ class Wait(NamedTuple):
         op: What it waits in.
         obj: What must change for it to go on; 0: nothing but the clock.
         called: What that is called.
-        first: The step by which it stops.
+        first: The step by which it stops: its own, or that of another task that takes what it was about to have.
         last: The one by which it goes on; None if it never does.
         first_ns: When it stops.
         last_ns: When it goes on; None likewise.
