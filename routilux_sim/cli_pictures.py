@@ -133,13 +133,13 @@ def diff_runs(
 
     Exits with 0 when all decisions are the same, 1 when they are not, and 2 when A or B cannot be used.
     """
-    timelines = [_side(each, path, strategy, instrument) for each in (one, other)]
+    left, right = (_side(each, path, strategy, instrument) for each in (one, other))
     from routilux_sim.columns import side_by_side  # noqa: PLC0415 - as above
 
     console = _console(width)
     names = [f"seed {each}" if each.isdecimal() and not Path(each).exists() else each for each in (one, other)]
-    console.print(side_by_side(*timelines, (names[0], names[1]), console.width, everything=everything))
-    sys.exit(0 if parting(*timelines) is None else 1)
+    console.print(side_by_side(left, right, (names[0], names[1]), console.width, everything=everything))
+    sys.exit(0 if parting(left, right) is None else 1)
 
 
 def _side(which: str, path: str | None, strategy: str | None, instrument: tuple[str, ...]) -> Timeline:
@@ -159,7 +159,7 @@ def _picture(
     path = Path(run)
     if path.exists():
         if seed is not None or strategy is not None or instrument:
-            raise click.UsageError(f"{run} says by itself how it is run; --seed, --strategy and --instrument do not fit")
+            raise click.UsageError(f"{run} says itself how it is run; leave out --seed, --strategy, --instrument")
         return _of_file(_latest(path) if path.is_dir() else path, None, nearest=nearest)
     if ":" not in run:
         raise click.UsageError(f"{run!r} is neither a replay file nor a folder of them, nor a MODULE:CALLABLE")

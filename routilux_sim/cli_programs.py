@@ -124,6 +124,7 @@ def explore_program(
 
 
 def instrument_of(names: tuple[str, ...]) -> str | tuple[str, ...] | None:
+    """What was given for ``--instrument``, as `explore` takes it."""
     if names == ("none",):
         return None
     return "auto" if names in {(), ("auto",)} else names

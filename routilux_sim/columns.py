@@ -6,13 +6,13 @@ import linecache
 from collections.abc import Iterable
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from routilux_sim.timeline import Choice, Step, Timeline, parting
+from routilux_sim.timeline import Choice, Step, Timeline, Wait, parting
 
-__all__ = ["Walk", "columns", "side_by_side"]
+__all__ = ["Walk", "columns", "shown", "side_by_side"]
 
 NARROWEST = 18
 """Characters that a task's column has at least."""
@@ -138,7 +138,8 @@ class Walk:
             mine = timeline.steps[self.step].task
             self._at = next((at for at in later if timeline.steps[steps[at]].task == mine), self._at)
         elif key == "d":
-            self._at = next((at for at in later if any(steps[at - 1] < one <= steps[at] for one in deviating)), self._at)
+            crossed = (at for at in later if any(steps[at - 1] < one <= steps[at] for one in deviating))
+            self._at = next(crossed, self._at)
         elif key == "f" and timeline.failing is not None:
             self._at = steps.index(timeline.failing)
         elif key in {"g", "G"}:
@@ -154,24 +155,23 @@ class Walk:
         around = max(3, (height - 16) // 2)
         nearby = self.steps[max(0, self._at - around) : self._at + around + 1]
         parts: list[RenderableType] = [columns(timeline, nearby, width, index)]
-        title = f"step {index} of {len(timeline.steps)}, at {_seconds(step.t_ns)}: {timeline.name_of(step.task)} {step.text}"
-        parts.append(_plain(title, "bold"))
+        title = f"step {index} of {len(timeline.steps)}, at {_seconds(step.t_ns)}"
+        parts.append(_plain(f"{title}: {timeline.name_of(step.task)} {step.text}", "bold"))
         if index == timeline.failing:
             parts.append(_plain(f"fails here: {timeline.headline}", "bold red"))
-        for choice in timeline.choices:
-            if choice.step == index and choice.value:
-                parts.append(_plain(f"before it: {_decision(choice)}"))
+        before = [choice for choice in timeline.choices if choice.step == index and choice.value]
+        parts += [_plain(f"before it: {_decision(choice)}") for choice in before]
         parts += _source(step)
         held = [f"{hold.called} by {timeline.name_of(hold.task)}" for hold in timeline.held_at(index)]
-        waiting = [_waits(timeline, wait.task, wait.op, wait.called, wait.holder) for wait in timeline.waiting_at(index)]
+        waiting = [_waits(timeline, wait) for wait in timeline.waiting_at(index)]
         parts.append(_plain(f"locks held: {', '.join(held) or 'none'}"))
         parts.append(_plain(f"waiting: {'; '.join(waiting) or 'nobody'}"))
         return Group(*parts)
 
 
-def _waits(timeline: Timeline, task: int, op: str, called: str, holder: int) -> str:
-    by = f" ({timeline.name_of(holder)} has it)" if holder and holder != task else ""
-    return f"{timeline.name_of(task)} in {op} {called}".rstrip() + by
+def _waits(timeline: Timeline, wait: Wait) -> str:
+    by = f" ({timeline.name_of(wait.holder)} has it)" if wait.holder not in {0, wait.task} else ""
+    return f"{timeline.name_of(wait.task)} in {wait.op} {wait.called}".rstrip() + by
 
 
 def _source(step: Step) -> list[Text]:
@@ -196,11 +196,14 @@ def _decision(choice: Choice) -> str:
     if not choice.names:
         return f"{choice.label} is {choice.value} of {choice.bound}"
     others = [name for index, name in enumerate(choice.names) if index != choice.value]
-    how = "is preempted by" if choice.preempts else "->"
-    return f"{choice.label} {how} {choice.names[choice.value]} (also possible: {', '.join(others)})"
+    chosen = choice.names[choice.value]
+    what = f"is preempted by {chosen}" if choice.preempts else f"-> {chosen} goes on"
+    return f"{choice.label} {what} (also possible: {', '.join(others)})"
 
 
-def side_by_side(one: Timeline, other: Timeline, names: tuple[str, str], width: int, *, everything: bool) -> RenderableType:
+def side_by_side(
+    one: Timeline, other: Timeline, names: tuple[str, str], width: int, *, everything: bool
+) -> RenderableType:
     """Where two executions part: the decision, and the steps of both around it.
 
     Args:
@@ -211,7 +214,8 @@ def side_by_side(one: Timeline, other: Timeline, names: tuple[str, str], width: 
         everything: Whether steps of the flow engine and of libraries are shown, too.
     """
     at = parting(one, other)
-    lines: list[RenderableType] = [_plain(f"{name}: {each.headline}") for name, each in zip(names, (one, other), strict=True)]
+    sides = zip(names, (one, other), strict=True)
+    lines: list[RenderableType] = [_plain(f"{name}: {each.headline}") for name, each in sides]
     if at is None:
         return Group(*lines, _plain(f"all {len(one.choices)} decisions are the same"))
     lines.append(_plain(f"the first {at} decisions are the same; they part at decision {at}", "bold"))
@@ -244,5 +248,4 @@ def _around(timeline: Timeline, at: int, *, everything: bool) -> list[Text]:
         if index == timeline.failing:
             cell.stylize("bold red")
         cells.append(cell)
-    # The common part ends at the same height.
     return cells

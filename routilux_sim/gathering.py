@@ -12,9 +12,9 @@ from routilux_sim.execution import Execution
 from routilux_sim.explanation import explain, headline_of
 from routilux_sim.judge.happens_before import Clock, Clocks, join
 from routilux_sim.judge.stacks import Place as RawPlace
+from routilux_sim.judge.watch import Watched
 from routilux_sim.kernel.core import Kernel, label_of
 from routilux_sim.kernel.edges import Edges
-from routilux_sim.judge.watch import Watched
 from routilux_sim.kernel.task import BLOCKED, Task
 from routilux_sim.kernel.trace import Trace, address
 from routilux_sim.phrases import SUSPENDED, doing
@@ -83,7 +83,7 @@ class Gatherer(Teller):
         """Tells an object from others."""
         return self._number(obj, sys._getframe(1))  # noqa: SLF001 - as the story does
 
-    def step(self, task: Task, op: str, obj: Any, place: RawPlace | None) -> None:
+    def step(self, task: Task, op: str, obj: Any, place: RawPlace | None) -> None:  # noqa: ARG002 - looked up here
         """Hear that a task does something now."""
         if not self._add(task, op, obj):
             return
@@ -147,22 +147,24 @@ class Gatherer(Teller):
         if task.number in self._asleep or not self._times:
             return
         event = self._event(task, task.op, obj, sys._getframe(1))  # noqa: SLF001 - as the story does
-        holder = self._kernel.current
-        wait = [task.number, task.op, event, self.latest, None, self._kernel.now, None, True, holder.number if holder else 0]
+        holder = 0 if self._kernel.current is None else self._kernel.current.number
+        wait = [task.number, task.op, event, self.latest, None, self._kernel.now, None, True, holder]
         self._waits.append(wait)
         self._barred[task.number] = wait
 
     def took(self, obj: Any) -> None:
         """Hear that the current task has taken a lock."""
         task = self._kernel.current
-        if task is not None and getattr(obj, "owner", None) is task:
-            hold = [task.number, self.number(obj), label_of(obj), self.latest, None, self._kernel.now, None]
+        # Who only waits until a lock is free has not taken it.
+        if task is not None and obj.owner is task:
+            number = self.number(obj)
+            hold = [task.number, number, label_of(obj), self.latest, None, self._kernel.now, None]
             self._holds.append(hold)
-            self._held.setdefault((task.number, hold[1]), []).append(hold)
+            self._held.setdefault((task.number, number), []).append(hold)
 
     def gave(self, obj: Any) -> None:
         """Hear that the current task has given a lock back; any task may."""
-        owner = getattr(obj, "owner", None)
+        owner = obj.owner
         if owner is not None:
             held = self._held.get((owner.number, self.number(obj)))
             if held:

@@ -62,9 +62,9 @@ def _process(timeline: Timeline, process: int, name: str) -> Iterator[dict[str, 
     yield {"name": "process_name", "ph": "M", "pid": process, "tid": 0, "args": {"name": f"{timeline.program}: {name}"}}
     yield {"name": "process_sort_index", "ph": "M", "pid": process, "tid": 0, "args": {"sort_index": process}}
     for lane in timeline.lanes:
-        name = timeline.name_of(lane.task)
-        yield {"name": "thread_name", "ph": "M", "pid": process, "tid": lane.task, "args": {"name": name}}
-        yield {"name": "thread_sort_index", "ph": "M", "pid": process, "tid": lane.task, "args": {"sort_index": lane.task}}
+        common = {"ph": "M", "pid": process, "tid": lane.task}
+        yield {**common, "name": "thread_name", "args": {"name": timeline.name_of(lane.task)}}
+        yield {**common, "name": "thread_sort_index", "args": {"sort_index": lane.task}}
 
 
 def _spans(timeline: Timeline, process: int, at: Callable[[int], float], ends: int) -> Iterator[dict[str, Any]]:
@@ -75,16 +75,16 @@ def _spans(timeline: Timeline, process: int, at: Callable[[int], float], ends: i
         last = ends if wait.last is None else wait.last
         arguments = {"holder": timeline.name_of(wait.holder) if wait.holder else "", "in_time": wait.in_time}
         if at(last) > at(first):
-            yield _span(process, wait.task, f"waits: {wait.op} {wait.called}".rstrip(), "wait", at(first), at(last), arguments)
-    if process == TIME:
-        for activity in timeline.activities:
-            last = ends if activity.last is None else activity.last
-            yield _span(process, activity.task, activity.name, "activity", at(activity.first), at(last), {"status": activity.status or ""})
+            name = f"waits: {wait.op} {wait.called}".rstrip()
+            yield _span(process, wait.task, name, "wait", at(first), at(last), arguments)
+    for activity in timeline.activities if process == TIME else ():
+        first, last = activity.first, ends if activity.last is None else activity.last
+        yield _span(process, activity.task, activity.name, "activity", at(first), at(last), {"status": activity.status})
     for number, hold in enumerate(timeline.holds, 1):
-        last = ends if hold.last is None else hold.last
-        common = {"name": f"holds {hold.called}", "cat": "lock", "pid": process, "tid": hold.task, "id2": {"local": f"{number}"}}
-        yield {**common, "ph": "b", "ts": at(max(hold.first, 0))}
-        yield {**common, "ph": "e", "ts": at(last)}
+        first, last = max(hold.first, 0), ends if hold.last is None else hold.last
+        common = {"name": f"holds {hold.called}", "cat": "lock", "pid": process, "tid": hold.task}
+        for phase, when in (("b", first), ("e", last)):
+            yield {**common, "id2": {"local": str(number)}, "ph": phase, "ts": at(when)}
 
 
 def _span(

@@ -9,7 +9,21 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Activity", "Arrow", "Choice", "Graph", "Hold", "Lane", "Link", "Node", "Run", "Step", "Timeline", "Wait", "parting"]
+__all__ = [
+    "Activity",
+    "Arrow",
+    "Choice",
+    "Graph",
+    "Hold",
+    "Lane",
+    "Link",
+    "Node",
+    "Run",
+    "Step",
+    "Timeline",
+    "Wait",
+    "parting",
+]
 
 
 class Lane(NamedTuple):
@@ -167,7 +181,7 @@ class Node(NamedTuple):
     """A routine of a flow: how often it ran, failed, was tried again, and for how many virtual nanoseconds."""
 
     name: str
-    count: int
+    runs: int
     errors: int
     retries: int
     total_ns: int
@@ -181,7 +195,7 @@ class Link(NamedTuple):
     event: str
     target: str
     slot: str
-    count: int
+    emits: int
 
 
 class Graph(NamedTuple):

@@ -436,10 +436,15 @@ class View {
     c.fillStyle = colors.soft;
     c.font = "11px system-ui, 'DejaVu Sans', sans-serif";
     if (state.axis === "steps") this.stepTicks(c, width); else this.timeTicks(c, width);
-    for (const step of this.deviating) {
+    let before = -Infinity;
+    for (const step of [...this.deviating].sort((one, other) => one - other)) {
       const x = this.x(step, -1);
       if (x < GUTTER - 5 || x > width + 5) continue;
       c.fillStyle = colors.accent;
+      const crowded = x - before < 8;
+      if (x - before < 3) continue;
+      before = x;
+      if (crowded) { c.fillRect(x, AXIS - 6, 1, 5); continue; }
       c.beginPath(); c.moveTo(x - 4, AXIS - 9); c.lineTo(x + 4, AXIS - 9); c.lineTo(x, AXIS - 1); c.fill();
     }
     let taken = [];
@@ -613,7 +618,9 @@ function clamp() {
   axis().from = Math.min(Math.max(axis().from, 0), Math.max(0, extent() - room() / axis().scale));
 }
 function zoomBy(factor, at) {
-  const x = (at === undefined ? GUTTER + room() / 2 : at) - GUTTER;
+  const view = active(), chosen = view.steps.length ? (position(view) - axis().from) * axis().scale : -1;
+  /* Without a pointer it is the selected step that stays where it is, if it can be seen. */
+  const x = at !== undefined ? at - GUTTER : chosen >= 0 && chosen <= room() ? chosen : room() / 2;
   const unit = axis().from + x / axis().scale;
   axis().scale *= factor;
   clamp();

@@ -50,7 +50,7 @@ class Page:
 
     def settled(self, script, *arguments):
         """The same, once the page has drawn what it was told to."""
-        drawn = "const done = arguments[arguments.length - 1]; requestAnimationFrame(() => requestAnimationFrame(done));"
+        drawn = "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(done));"
         self._ask("POST", "execute/async", {"script": drawn, "args": []})
         return self.run(script, *arguments)
 
@@ -72,7 +72,8 @@ class Page:
     def click_at(self, selector, x, y):
         """Click so many pixels from the upper left corner of an element."""
         left, top = self.run(
-            "const box = document.querySelector(arguments[0]).getBoundingClientRect(); return [box.left, box.top]", selector
+            "const box = document.querySelector(arguments[0]).getBoundingClientRect(); return [box.left, box.top]",
+            selector,
         )
         move = {"type": "pointerMove", "duration": 0, "x": round(left + x), "y": round(top + y)}
         actions = [move, {"type": "pointerDown", "button": 0}, {"type": "pointerUp", "button": 0}]
@@ -81,9 +82,7 @@ class Page:
     def prefer(self, scheme):
         """Have the system ask for ``light`` or ``dark``."""
         feature = {"name": "prefers-color-scheme", "value": scheme}
-        self._ask(
-            "POST", "goog/cdp/execute", {"cmd": "Emulation.setEmulatedMedia", "params": {"features": [feature]}}
-        )
+        self._ask("POST", "goog/cdp/execute", {"cmd": "Emulation.setEmulatedMedia", "params": {"features": [feature]}})
 
     def log(self):
         """What the page has complained about."""
@@ -100,7 +99,7 @@ class Page:
 @contextmanager
 def browser(folder, size=(1440, 1100)):
     """A fresh browser, closed at the end; its own data go to ``folder``."""
-    driver = subprocess.Popen(  # noqa: S603 - the driver found above
+    driver = subprocess.Popen(
         [DRIVER, "--port=0", f"--log-path={folder / 'driver.log'}"], stdout=subprocess.PIPE, text=True
     )
     try:
@@ -124,7 +123,7 @@ def browser(folder, size=(1440, 1100)):
 
 def _ask(method, url, body=None):
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)  # noqa: S310 - ours
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=60) as answer:

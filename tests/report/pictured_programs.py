@@ -22,15 +22,13 @@ def run(*targets, names=None):
 
 
 def left_first():
-    with LEFT:
-        with RIGHT:
-            pass
+    with LEFT, RIGHT:
+        pass
 
 
 def right_first():
-    with RIGHT:
-        with LEFT:
-            pass
+    with RIGHT, LEFT:
+        pass
 
 
 def two_locks():
@@ -82,7 +80,7 @@ def conversation():
     run(write, read, wait)
 
 
-EVIL = "</script><img src=x onerror=\"window.hacked=1\"><b>&amp;'\u2028\x1b[31m"
+EVIL = '</script><img src=x onerror="window.hacked=1"><b>&amp;\'\u2028\x1b[31m'
 
 
 def evil():

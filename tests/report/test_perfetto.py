@@ -68,9 +68,7 @@ def test_locks_begin_and_end_once(drawn):
 def test_arrows_bind_to_steps(drawn):
     """Both ends lie inside of a step of their row."""
     spans = {
-        (event["pid"], event["tid"], event["ts"])
-        for event in drawn[1]
-        if event["ph"] == "X" and event["cat"] == "step"
+        (event["pid"], event["tid"], event["ts"]) for event in drawn[1] if event["ph"] == "X" and event["cat"] == "step"
     }
     ends = [event for event in drawn[1] if event["ph"] in {"s", "f"}]
     assert len(ends) == 2 * len(drawn[0].arrows)
@@ -80,9 +78,7 @@ def test_arrows_bind_to_steps(drawn):
 def test_every_task_is_a_named_row_in_both_processes(drawn):
     """By steps and by virtual time."""
     timeline, events = drawn
-    named = {
-        (event["pid"], event["tid"], event["args"]["name"]) for event in events if event["name"] == "thread_name"
-    }
+    named = {(event["pid"], event["tid"], event["args"]["name"]) for event in events if event["name"] == "thread_name"}
     assert named == {
         (process, lane.task, timeline.name_of(lane.task)) for process in (STEPS, TIME) for lane in timeline.lanes
     }
