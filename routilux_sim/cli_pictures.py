@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from routilux_sim.cli_programs import INSTRUMENT, instrument_of, load_program, opened
+from routilux_sim.cli_programs import INSTRUMENT, SAME_PROGRAM, instrument_of, load_program, opened
 from routilux_sim.perfetto import trace_events
 from routilux_sim.picturing import Picture, of_schedule, of_seed
 from routilux_sim.report import render
@@ -33,6 +33,7 @@ EVERYTHING = click.option("--all", "everything", is_flag=True, help="Also what t
 
 @click.command("report")
 @RUN
+@SAME_PROGRAM
 @SEED
 @STRATEGY
 @INSTRUMENT
@@ -46,6 +47,7 @@ EVERYTHING = click.option("--all", "everything", is_flag=True, help="Also what t
 @click.option("--no-nearest", is_flag=True, help="Look for no schedule that passes to be shown beside one that fails.")
 def report_run(
     run: str,
+    path: str | None,
     seed: int | None,
     strategy: str | None,
     instrument: tuple[str, ...],
@@ -56,25 +58,26 @@ def report_run(
     """Draw what happens in RUN as one HTML file that needs no network.
 
     RUN is a replay file, a folder of them (the latest is taken, shrunk if there is that), or a MODULE:CALLABLE, which
-    runs under --seed.
+    runs under --seed. A replay file knows its program, if it can be found by name; else name it after RUN.
 
     Exits with 0 when the file is written, and with 2 when that cannot be done.
     """
-    picture = _picture(run, seed, strategy, instrument, nearest=not (no_nearest or perfetto))
-    path = output or Path("trace.json" if perfetto else "report.html")
+    picture = _picture(run, path, seed, strategy, instrument, nearest=not (no_nearest or perfetto))
+    target = output or Path("trace.json" if perfetto else "report.html")
     text = json.dumps(trace_events(picture.timeline)) if perfetto else render(picture)
     try:
-        path.write_text(text, encoding="utf-8")
+        target.write_text(text, encoding="utf-8")
     except OSError as error:
         raise click.BadParameter(str(error), param_hint="--output") from error
     click.echo(f"{picture.timeline.verdict}: {_one_line(picture.timeline)}")
-    click.echo(f"{len(picture.timeline.steps)} steps are drawn in {path}")
+    click.echo(f"{len(picture.timeline.steps)} steps are drawn in {target}")
     if picture.nearest is not None:
         click.echo("beside it the nearest schedule that passes")
 
 
 @click.command("trace")
 @RUN
+@SAME_PROGRAM
 @SEED
 @STRATEGY
 @INSTRUMENT
@@ -83,6 +86,7 @@ def report_run(
 @click.option("--width", type=click.IntRange(min=40), help="Characters a line.  [default: the terminal's]")
 def trace_run(
     run: str,
+    path: str | None,
     seed: int | None,
     strategy: str | None,
     instrument: tuple[str, ...],
@@ -90,7 +94,7 @@ def trace_run(
     stepping: bool,
     width: int | None,
 ) -> None:
-    """Show what the tasks do in RUN in columns, one a task; RUN as for `report`.
+    """Show what the tasks do in RUN in columns, one a task; RUN as for report.
 
     A star marks a step before which a decision was not the plain one.
 
@@ -98,7 +102,7 @@ def trace_run(
 
     Exits with 0 when it is shown, and with 2 when RUN cannot be used.
     """
-    timeline = _picture(run, seed, strategy, instrument, nearest=False).timeline
+    timeline = _picture(run, path, seed, strategy, instrument, nearest=False).timeline
     # Not with the module: rich takes longer to import than most commands to run.
     from routilux_sim.columns import Walk, columns, shown  # noqa: PLC0415 - as just said
 
@@ -149,18 +153,25 @@ def _side(which: str, path: str | None, strategy: str | None, instrument: tuple[
         raise click.UsageError(f"{which!r} is neither a replay file nor a seed, which is a whole number")
     if path is None:
         raise click.UsageError(f"{which!r} is a seed; add MODULE:CALLABLE, the program")
-    return _picture(path, int(which), strategy, instrument, nearest=False).timeline
+    return _picture(path, None, int(which), strategy, instrument, nearest=False).timeline
 
 
 def _picture(
-    run: str, seed: int | None, strategy: str | None, instrument: tuple[str, ...], *, nearest: bool
+    run: str,
+    path: str | None,
+    seed: int | None,
+    strategy: str | None,
+    instrument: tuple[str, ...],
+    *,
+    nearest: bool,
 ) -> Picture:
     """Run what RUN stands for."""
-    path = Path(run)
-    if path.exists():
+    if Path(run).exists():
         if seed is not None or strategy is not None or instrument:
             raise click.UsageError(f"{run} says itself how it is run; leave out --seed, --strategy, --instrument")
-        return _of_file(_latest(path) if path.is_dir() else path, None, nearest=nearest)
+        return _of_file(Path(run), path, nearest=nearest)
+    if path is not None:
+        raise click.UsageError(f"{run!r} is no file that {path!r} could be run by")
     if ":" not in run:
         raise click.UsageError(f"{run!r} is neither a replay file nor a folder of them, nor a MODULE:CALLABLE")
     program = load_program(run)
@@ -179,6 +190,8 @@ def _picture(
 
 
 def _of_file(file: Path, path: str | None, *, nearest: bool) -> Picture:
+    if file.is_dir():
+        file = _latest(file)
     kept, program = opened(file, path)
     name = path or kept.program or str(file)
     command = f"routilux-sim replay {file}"

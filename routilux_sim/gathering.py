@@ -51,6 +51,7 @@ class Gatherer(Teller):
     def __init__(self) -> None:
         super().__init__()
         self._times: list[int] = []
+        self._latest: dict[int, int] = {}
         self._lanes: dict[int, list[Any]] = {}
         self._asleep: dict[int, list[Any]] = {}
         self._barred: dict[int, list[Any]] = {}
@@ -64,7 +65,10 @@ class Gatherer(Teller):
         """Listen to an execution that has not begun."""
         kernel.__class__ = _Gathered
         super().attend(kernel)
-        self._kernel.barred = self.barred  # type: ignore[attr-defined] # just made one
+        made = self._kernel
+        assert isinstance(made, _Gathered)  # noqa: S101 - just said so
+        made.barred = self.barred
+        made.went_on = self.went_on
         kernel.trace = _Turns(self._spawned, self._turn, self._ended)
         self._arrows = _Arrows(kernel, self, kernel.edges)
         kernel.edges = self._arrows
@@ -76,8 +80,9 @@ class Gatherer(Teller):
 
     @property
     def latest(self) -> int:
-        """The number of the latest step; -1 before the first."""
-        return len(self._times) - 1
+        """The number of the running task's latest step."""
+        task = self._kernel.current
+        return max(0, len(self._times) - 1) if task is None else self._latest.get(task.number, 0)
 
     def number(self, obj: Any) -> int:
         """Tells an object from others."""
@@ -102,6 +107,7 @@ class Gatherer(Teller):
         if len(self._times) >= TOLD:
             self.story.is_whole = False
             return False
+        self._latest[task.number] = len(self._times)
         self._times.append(self._kernel.now)
         self.story.events.append(self._event(task, op, obj, sys._getframe(2)))  # noqa: SLF001 - likewise
         lane = self._lane(task)
@@ -126,7 +132,7 @@ class Gatherer(Teller):
         barred = self._barred.pop(task.number, None)
         if barred is not None:
             # `step` is about to hear of what it does now.
-            barred[4], barred[6] = self.latest + 1, self._kernel.now
+            barred[4], barred[6] = len(self._times), self._kernel.now
         wait = self._asleep.pop(task.number, None)
         if wait is None:
             return
@@ -151,6 +157,12 @@ class Gatherer(Teller):
         wait = [task.number, task.op, event, self.latest, None, self._kernel.now, None, True, holder]
         self._waits.append(wait)
         self._barred[task.number] = wait
+
+    def went_on(self, op: str) -> None:
+        """Hear that the current task goes on, which let others run first."""
+        task = self._kernel.current
+        if task is not None and self._times and self.story.events[-1].task != task.number:
+            self._add(task, _GOES_ON + op, None)
 
     def took(self, obj: Any) -> None:
         """Hear that the current task has taken a lock."""
@@ -260,9 +272,16 @@ def _choices(execution: Execution, events: list[Event]) -> tuple[Choice, ...]:
 
 
 class _Gathered(Watched):
-    """A kernel that tells also who has to wait for what another one has taken before its eyes."""
+    """A kernel that tells also who has to wait for what another one has taken before its eyes, and who goes on."""
 
     barred: Callable[[Task, Any], None]
+    went_on: Callable[[str], None]
+
+    def give_way(self, op: str) -> None:
+        """Let others run first."""
+        super().give_way(op)
+        if not self.ending:
+            self.went_on(op)
 
     def disable(self, task: Task, obj: Any) -> None:
         """Take back a wake, or a turn."""
@@ -402,7 +421,7 @@ class _Flows(Instrument):
         kernel = self._gatherer.kernel
         task = kernel.current
         name = f"{activation.routine_id}.{activation.slot}"
-        row = [task.number if task else 0, name, max(self._gatherer.latest, 0), None, kernel.now, None, None]
+        row = [task.number if task else 0, name, self._gatherer.latest, None, kernel.now, None, None]
         self._of_flow.append(activation.job.flow_id)
         self.activities.append(row)
         self._running[activation.job.job_id, activation.number] = row

@@ -1,8 +1,10 @@
 """Programs that are drawn."""
 
+import asyncio
 import queue
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from routilux import Flow, Routine
 
@@ -78,6 +80,26 @@ def conversation():
             condition.wait(0.25)
 
     run(write, read, wait)
+
+
+def loops():
+    """An event loop that is called into from another thread, yields, and a pool."""
+
+    async def talk():
+        loop = asyncio.get_running_loop()
+        answer = loop.create_future()
+        thread = threading.Thread(target=lambda: loop.call_soon_threadsafe(answer.set_result, 1))
+        thread.start()
+        await asyncio.gather(asyncio.sleep(0.5), answer)
+        thread.join()
+
+    def work():
+        for _ in range(3):
+            time.sleep(0)
+
+    with ThreadPoolExecutor(2) as pool:
+        pool.submit(work)
+        pool.submit(asyncio.run, talk()).result()
 
 
 EVIL = '</script><img src=x onerror="window.hacked=1"><b>&amp;\'\u2028\x1b[31m'

@@ -96,6 +96,7 @@ def test_trace_events_are_written(command, kept, tmp_path):
         (("report", "pictured_programs:flow", "--strategy", "guess"), "guess"),
         (("report", "pictured_programs:flow", "-o", "absent/report.html"), "--output"),
         (("trace", "nothing-here"), "neither a replay file"),
+        (("trace", "nothing-here", "pictured_programs:flow"), "'nothing-here' is no file"),
         (("diff", "1", "2"), "'1' is a seed; add MODULE:CALLABLE"),
         (("diff", "x", "2", "pictured_programs:flow"), "'x' is neither a replay file nor a seed"),
     ],
@@ -105,6 +106,13 @@ def test_what_cannot_be_drawn_is_refused(command, arguments, said):
     result = command(*arguments)
     assert result.exit_code == 2
     assert said in result.output
+
+
+def test_a_replay_file_can_be_run_with_another_program(command, kept):
+    """What is named after it counts; what does not follow the schedule is drawn as far as it went."""
+    result = command("trace", kept(), "pictured_programs:conversation")
+    assert result.exit_code == 0, result.output
+    assert result.output.splitlines()[-1].startswith("inconclusive: DivergenceError")
 
 
 def test_a_replay_file_takes_no_seed(command, kept):
