@@ -233,6 +233,11 @@ def opened(file: Path, path: str | None) -> tuple[ReplayFile, Callable[[], Any]]
     path = path or kept.program
     if path is None:
         raise click.UsageError(f"{file} does not say which program it is of; add MODULE:CALLABLE")
+    if "::" in path:
+        raise click.UsageError(
+            f"{file} is of the test {path}, which pytest runs: pytest --sim-replay={file} '{path}'; "
+            "for a test without fixtures, MODULE:CALLABLE may be added here"
+        )
     return kept, load_program(path)
 
 

@@ -115,6 +115,16 @@ def test_a_replay_file_can_be_run_with_another_program(command, kept):
     assert result.output.splitlines()[-1].startswith("inconclusive: DivergenceError")
 
 
+def test_of_a_test_it_is_said_how_pytest_runs_it(command, schedules):
+    """A test without fixtures may be named as a callable."""
+    save_schedule(schedules["two_locks"].shrunk, "test.replay.json", program="tests/test_bank.py::test_locks")
+    refused = command("trace", "test.replay.json")
+    assert refused.exit_code == 2
+    assert "pytest --sim-replay=test.replay.json 'tests/test_bank.py::test_locks'" in " ".join(refused.output.split())
+    named = command("trace", "test.replay.json", "pictured_programs:two_locks")
+    assert named.output.splitlines()[-1].startswith("failed: deadlock")
+
+
 def test_a_replay_file_takes_no_seed(command, kept):
     """It has one."""
     result = command("trace", kept(), "--seed", 1)
