@@ -50,12 +50,14 @@ def columns(timeline: Timeline, steps: Iterable[int], width: int, current: int |
         table.add_column(_plain(timeline.name_of(task), _style(timeline, task)), min_width=NARROWEST)
     if others:
         table.add_column(Text(f"{len(others)} others"), min_width=NARROWEST)
+    names = timeline.names()
     deviating = {choice.step for choice in timeline.choices if choice.value}
     for index in rows:
         step = timeline.steps[index]
         sign = ">" if index == current else "*" if index in deviating else ""
         cells: list[Text] = [Text("")] * (len(own) + bool(others))
-        cells[own.index(step.task) if step.task in own else -1] = _cell(timeline, step, named=step.task not in own)
+        name = None if step.task in own else names[step.task]
+        cells[own.index(step.task) if step.task in own else -1] = _cell(timeline, step, name)
         failing = index == timeline.failing
         table.add_row(
             Text(f"{sign}{index}"),
@@ -66,10 +68,10 @@ def columns(timeline: Timeline, steps: Iterable[int], width: int, current: int |
     return table
 
 
-def _cell(timeline: Timeline, step: Step, *, named: bool) -> Text:
+def _cell(timeline: Timeline, step: Step, name: str | None) -> Text:
     text = Text()
-    if named:
-        text.append(f"{_visible(timeline.name_of(step.task))}: ", _style(timeline, step.task))
+    if name is not None:
+        text.append(f"{_visible(name)}: ", _style(timeline, step.task))
     text.append(_visible(step.text), "" if step.is_own else "dim")
     if step.where:
         text.append(f" {_visible(step.where)}", "dim")
@@ -244,7 +246,7 @@ def _around(timeline: Timeline, at: int, *, everything: bool) -> list[Text]:
     cells = []
     for index in before + after:
         cell = Text(f"{index:>5} ", "dim" if index < step else "")
-        cell.append(_cell(timeline, timeline.steps[index], named=True))
+        cell.append(_cell(timeline, timeline.steps[index], timeline.name_of(timeline.steps[index].task)))
         if index == timeline.failing:
             cell.stylize("bold red")
         cells.append(cell)

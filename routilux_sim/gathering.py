@@ -103,8 +103,13 @@ class Gatherer(Teller):
     def resumed(self, task: Task, op: str, obj: Any) -> None:
         """Hear that a task goes on; `_turn` has been told of it already."""
 
+    @property
+    def has_room(self) -> bool:
+        """Whether another step is noted; what comes after the last is told by nothing."""
+        return len(self._times) < TOLD
+
     def _add(self, task: Task, op: str, obj: Any) -> bool:
-        if len(self._times) >= TOLD:
+        if not self.has_room:
             self.story.is_whole = False
             return False
         self._latest[task.number] = len(self._times)
@@ -130,7 +135,7 @@ class Gatherer(Teller):
             self._add(task, op, None)
             return
         barred = self._barred.pop(task.number, None)
-        if barred is not None:
+        if barred is not None and self.has_room:
             # `step` is about to hear of what it does now.
             barred[4], barred[6] = len(self._times), self._kernel.now
         wait = self._asleep.pop(task.number, None)
@@ -150,7 +155,7 @@ class Gatherer(Teller):
 
     def barred(self, task: Task, obj: Any) -> None:
         """Hear that a task, which was about to do something, cannot: another has just taken what it needs."""
-        if task.number in self._asleep or not self._times:
+        if task.number in self._asleep or not self._times or not self.has_room:
             return
         event = self._event(task, task.op, obj, sys._getframe(1))  # noqa: SLF001 - as the story does
         holder = 0 if self._kernel.current is None else self._kernel.current.number
@@ -168,7 +173,7 @@ class Gatherer(Teller):
         """Hear that the current task has taken a lock."""
         task = self._kernel.current
         # Who only waits until a lock is free has not taken it.
-        if task is not None and obj.owner is task:
+        if task is not None and obj.owner is task and self.has_room:
             number = self.number(obj)
             hold = [task.number, number, label_of(obj), self.latest, None, self._kernel.now, None]
             self._holds.append(hold)
@@ -222,7 +227,7 @@ class Gatherer(Teller):
 
     def _failing(self, execution: Execution) -> int | None:
         """The failed task's last step; the last of all if nobody in particular failed."""
-        if execution.error is None or not self._times:
+        if execution.error is None or not self._times or not self.story.is_whole:
             return None
         events = self.story.events
         for index in range(len(events) - 1, -1, -1):
@@ -378,7 +383,7 @@ class _Arrows(Clocks):
     def _acquire(self, edge: str, key: tuple[int, int], obj: Any) -> None:
         task = self._gatherer.kernel.current
         released = self._freed.get(key)
-        if task is None or released is None:
+        if task is None or released is None or not self._gatherer.has_room:
             return
         seen = self._known_of.setdefault(task.number, {})
         for number, (step, known) in sorted(released[1].items(), key=lambda one: -one[1][0]):

@@ -61,19 +61,21 @@ def _virtual(timeline: Timeline) -> Callable[[int], float]:
 def _process(timeline: Timeline, process: int, name: str) -> Iterator[dict[str, Any]]:
     yield {"name": "process_name", "ph": "M", "pid": process, "tid": 0, "args": {"name": f"{timeline.program}: {name}"}}
     yield {"name": "process_sort_index", "ph": "M", "pid": process, "tid": 0, "args": {"sort_index": process}}
+    names = timeline.names()
     for lane in timeline.lanes:
         common = {"ph": "M", "pid": process, "tid": lane.task}
-        yield {**common, "name": "thread_name", "args": {"name": timeline.name_of(lane.task)}}
+        yield {**common, "name": "thread_name", "args": {"name": names[lane.task]}}
         yield {**common, "name": "thread_sort_index", "args": {"sort_index": lane.task}}
 
 
 def _spans(timeline: Timeline, process: int, at: Callable[[int], float], ends: int) -> Iterator[dict[str, Any]]:
     """Waits, activities and locks held; the latter on rows of their own, as they need not nest in what a task does."""
+    names = timeline.names()
     for wait in timeline.waits:
         # The step by which it stops to wait has a span of its own, and so has the one by which it goes on.
         first = wait.first + 1 if process == STEPS else wait.first
         last = ends if wait.last is None else wait.last
-        arguments = {"holder": timeline.name_of(wait.holder) if wait.holder else "", "in_time": wait.in_time}
+        arguments = {"holder": names.get(wait.holder, ""), "in_time": wait.in_time}
         if at(last) > at(first):
             name = f"waits: {wait.op} {wait.called}".rstrip()
             yield _span(process, wait.task, name, "wait", at(first), at(last), arguments)

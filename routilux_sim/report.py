@@ -67,7 +67,7 @@ def _data(picture: Picture) -> dict[str, Any]:
 
 
 def _view(timeline: Timeline) -> dict[str, Any]:
-    texts = _Texts()
+    texts, names = _Texts(), timeline.names()
     return {
         "program": timeline.program,
         "seed": timeline.seed,
@@ -78,7 +78,7 @@ def _view(timeline: Timeline) -> dict[str, Any]:
         "elapsed": timeline.elapsed_ns,
         "failing": timeline.failing,
         "whole": timeline.is_whole,
-        "lanes": [[lane.task, timeline.name_of(lane.task), lane.first, lane.last] for lane in timeline.lanes],
+        "lanes": [[lane.task, names[lane.task], lane.first, lane.last] for lane in timeline.lanes],
         "steps": [
             [
                 step.t_ns,

@@ -7,6 +7,7 @@ nanoseconds since the beginning of the execution.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 __all__ = [
@@ -225,7 +226,7 @@ class Timeline(NamedTuple):
         activities: Which handlers ran when.
         arrows: What ordered the steps of different tasks.
         choices: The decisions.
-        failing: The step at which it failed; None if it did not.
+        failing: The step at which it failed; None if it did not, or that step is not there.
         graphs: The flows that ran.
         is_whole: Whether all steps are there.
     """
@@ -249,10 +250,14 @@ class Timeline(NamedTuple):
     graphs: tuple[Graph, ...]
     is_whole: bool
 
+    def names(self) -> dict[int, str]:
+        """The tasks' names by their numbers; of several with the same one, with the number."""
+        times = Counter(lane.name for lane in self.lanes)
+        return {lane.task: lane.name if times[lane.name] == 1 else f"{lane.name} #{lane.task}" for lane in self.lanes}
+
     def name_of(self, task: int) -> str:
-        """A task's name; of several with the same one, with its number."""
-        name = next((lane.name for lane in self.lanes if lane.task == task), f"task {task}")
-        return name if sum(lane.name == name for lane in self.lanes) == 1 else f"{name} #{task}"
+        """One of the `names`."""
+        return self.names().get(task, f"task {task}")
 
     def held_at(self, step: int) -> list[Hold]:
         """The locks that some task has just after a step."""

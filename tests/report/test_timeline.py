@@ -5,8 +5,11 @@ from itertools import pairwise
 import pictured_programs
 import pytest
 
+from routilux_sim import gathering
 from routilux_sim.exploration import explore
-from routilux_sim.picturing import of_schedule, of_seed
+from routilux_sim.perfetto import trace_events
+from routilux_sim.picturing import Picture, of_schedule, of_seed
+from routilux_sim.report import render
 from routilux_sim.simulation import simulate
 from routilux_sim.timeline import parting
 
@@ -159,6 +162,27 @@ def test_a_flows_graph_has_counts_and_durations():
         ("sender", "sent", "desk", "received", 2)
     ]
     assert sorted(activity.name for activity in timeline.activities) == ["desk.received"] * 2 + ["sender.trigger"]
+
+
+@pytest.mark.parametrize("most", [1, 7, 10])
+def test_of_a_long_execution_the_beginning_is_kept(monkeypatch, most):
+    """It says so, marks no failing step, and all spans lie within what is there."""
+    monkeypatch.setattr(gathering, "TOLD", most)
+    schedules = {
+        "lost_update": explore(pictured_programs.lost_update, instrument="auto").failure.shrunk,
+        "conversation": simulate(pictured_programs.conversation).schedule,
+    }
+    for name, schedule in schedules.items():
+        timeline = of_schedule(getattr(pictured_programs, name), name, schedule, nearest=False).timeline
+        assert len(timeline.steps) == most
+        assert not timeline.is_whole
+        assert timeline.failing is None
+        assert all(arrow.target < most for arrow in timeline.arrows)
+        for span in (*timeline.waits, *timeline.holds):
+            assert 0 <= span.first < most
+            assert span.last is None or span.last < most
+        assert render(Picture(timeline, None))
+        assert trace_events(timeline)["traceEvents"]
 
 
 def test_a_program_that_does_something_else_is_inconclusive():
