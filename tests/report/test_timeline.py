@@ -1,12 +1,14 @@
 """The timeline of an execution."""
 
 from itertools import pairwise
+from typing import ClassVar
 
 import pictured_programs
 import pytest
 
-from routilux_sim import gathering
+from routilux_sim import gathering, picturing
 from routilux_sim.exploration import explore
+from routilux_sim.gathering import Gatherer
 from routilux_sim.perfetto import trace_events
 from routilux_sim.picturing import Picture, of_schedule, of_seed
 from routilux_sim.report import render
@@ -87,6 +89,39 @@ def test_arrows_lead_forward_to_another_task_and_none_follows_from_the_others(na
             # Of several at one step the latest are drawn first, and those before may follow from them only together.
             if sum(one.target == arrow.target for one in timeline.arrows) == 1:
                 assert not happens_before(others, arrow.source, arrow.target)
+
+
+class Clocked(Gatherer):
+    """Notes with each step the judge's vector clock: the task's own count before it, and all that it knows after it."""
+
+    made: ClassVar[list] = []
+
+    def attend(self, kernel):
+        super().attend(kernel)
+        self.own, self.known, self.open = [], {}, {}
+        self.made.append(self)
+
+    def _add(self, task, op, obj):
+        before = self.open.get(task.number)
+        clock = dict(self.kernel.edges.clock(task))
+        if before is not None:
+            self.known[before] = clock
+        self.open[task.number] = len(self.own)
+        self.own.append(clock[task.number])
+        return super()._add(task, op, obj)
+
+
+@pytest.mark.parametrize("name", ["two_locks", "lost_update", "conversation", "loops"])
+def test_arrows_tell_what_the_judge_of_races_goes_by(name, monkeypatch):
+    """For any two steps of two tasks: there is a chain of arrows just if the vector clocks order them."""
+    monkeypatch.setattr(picturing, "Gatherer", Clocked)
+    for timeline in timelines(name, 3):
+        clocks = Clocked.made.pop()
+        for other, known in clocks.known.items():
+            for one in range(other):
+                task = timeline.steps[one].task
+                if task != timeline.steps[other].task:
+                    assert happens_before(timeline, one, other) == (known.get(task, 0) >= clocks.own[one])
 
 
 def test_two_writes_that_race_are_not_ordered():
