@@ -34,6 +34,14 @@ _GOES_ON = "goes on after "
 _OUT_OF_TIME = "gives up "
 """The same, when nothing but the clock let it."""
 
+_PAUSES = {
+    "sleep": "wakes up",
+    "stall": "goes on after a stall",
+    "yield": "goes on",
+    "select": "goes on in its event loop",
+}
+"""What a task does after a wait that ends by the clock as it should, by what it has waited in."""
+
 _FINE = {"completed", "cancelled", "late", "retry"}
 """Outcomes of activations that are no errors of the routine's; retries are counted apart."""
 
@@ -143,7 +151,7 @@ class Gatherer(Teller):
             return
         if not task.woken:
             # Of sleeping nobody would say that it failed.
-            told = (_GOES_ON if wait[1] in {"sleep", "yield", "select"} else _OUT_OF_TIME) + wait[1]
+            told = (_GOES_ON if wait[1] in _PAUSES else _OUT_OF_TIME) + wait[1]
         else:
             told = op if op in _TURNS else _GOES_ON + op
         if self._add(task, told, obj):
@@ -258,9 +266,7 @@ def _step(gatherer: Gatherer, event: Event, at: int) -> Step:
 def _words(gatherer: Gatherer, event: Event, called: str) -> str:
     op = event.op
     if op.startswith(_GOES_ON):
-        return {"sleep": "wakes up", "yield": "goes on", "select": "goes on in its event loop"}.get(
-            op.removeprefix(_GOES_ON), f"{op} {called}".rstrip()
-        )
+        return _PAUSES.get(op.removeprefix(_GOES_ON), f"{op} {called}".rstrip())
     if op.startswith(_OUT_OF_TIME):
         return f"gives up waiting to {op.removeprefix(_OUT_OF_TIME)} {called}".rstrip() + ": its time is up"
     return doing(gatherer.story, event)

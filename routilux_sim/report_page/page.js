@@ -303,8 +303,9 @@ class View {
 
   waitText(wait) {
     /* What the engine waits in means nothing to whoever does not look at the engine. */
-    if (!state.engine && this.hasForeign && !this.steps[wait.first].own && !/^(sleep|join)$/.test(wait.op)) return "waits";
-    if (wait.op === "sleep") return `sleeps ${wait.t1 === null ? "" : seconds(wait.t1 - wait.t0)}`;
+    if (!state.engine && this.hasForeign && !this.steps[wait.first].own && !/^(sleep|stall|join)$/.test(wait.op)) return "waits";
+    const pause = { sleep: "sleeps", stall: "is stalled" }[wait.op];
+    if (pause) return `${pause} ${wait.t1 === null ? "" : seconds(wait.t1 - wait.t0)}`;
     const holder = wait.holder && this.laneOf.has(wait.holder) ? ` (${this.laneOf.get(wait.holder).name} has it)` : "";
     return `waits: ${wait.op} ${wait.called}${holder}`;
   }
@@ -549,7 +550,7 @@ function push(map, key, value) {
 /* A step in two short lines. */
 function short(step) {
   const op = step.op;
-  if (op.startsWith("suspended in ")) return [op === "suspended in sleep" ? "sleeps" : "waits", step.called];
+  if (op.startsWith("suspended in ")) return [{ sleep: "sleeps", stall: "stalls" }[op.slice(13)] || "waits", step.called];
   if (op.startsWith("goes on after ")) return [op === "goes on after sleep" ? "wakes up" : "goes on", step.called];
   if (op.startsWith("gives up ")) return ["times out", step.called];
   return [op, step.called];
