@@ -518,7 +518,7 @@ class View {
     name.style.color = hue(lane.index, 1);
     const made = el("div", { class: marks.join(" "), onclick: () => select(this, step.index, true) },
       el("span", { class: "number" }, String(step.index)), el("span", { class: "time" }, seconds(step.t)), name,
-      el("span", { class: "what" }, step.text), el("span", { class: "where" }, brief(step.where, 18)), el("span", { class: "source" }, step.source));
+      el("span", { class: "what" }, step.text), el("span", { class: "where" }, brief(step.where, 16)), el("span", { class: "source" }, step.source));
     made.style.top = `${rank * ROW}px`;
     made.title = [step.text, step.where, step.source].filter(Boolean).join("\n");
     made.dataset.step = String(step.index);
