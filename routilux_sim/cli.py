@@ -10,6 +10,7 @@ from routilux._version import __version__
 from routilux_sim import boundary
 from routilux_sim.boundary.table import render
 from routilux_sim.cli_from_log import COMMANDS as FROM_LOG_COMMANDS
+from routilux_sim.cli_pictures import COMMANDS as PICTURES
 from routilux_sim.cli_programs import COMMANDS
 from routilux_sim.cli_run import COMMANDS as RUN_COMMANDS
 
@@ -48,5 +49,5 @@ def show_boundary(modules: tuple[str, ...], status: str | None, as_json: bool) -
     click.echo("\n".join(render(chosen)))
 
 
-for _command in (*COMMANDS, *RUN_COMMANDS, *FROM_LOG_COMMANDS):
+for _command in (*COMMANDS, *RUN_COMMANDS, *FROM_LOG_COMMANDS, *PICTURES):
     cli.add_command(_command)

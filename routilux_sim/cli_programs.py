@@ -24,7 +24,7 @@ from routilux_sim.replays import campaign_of
 from routilux_sim.replays import replay as run_again
 from routilux_sim.world import ready
 
-__all__ = ["COMMANDS", "ONLY_FROM"]
+__all__ = ["COMMANDS", "INSTRUMENT", "ONLY_FROM", "instrument_of", "load_program", "opened"]
 
 QUIET = 2.0
 """Real seconds before progress is shown."""
@@ -93,7 +93,7 @@ def explore_program(
 
     Exits with 0 when no schedule failed, 1 when one did or nothing can be said, and 2 when the program cannot be used.
     """
-    program = _load(path, only_from)
+    program = load_program(path, only_from)
     # What is not given is what explore() takes by default.
     options: dict[str, Any] = {
         "strategy": strategy,
@@ -118,7 +118,7 @@ def explore_program(
             seed=seed,
             progress=progress,
             on_failure=found,
-            instrument=_instrument(instrument),
+            instrument=instrument_of(instrument),
             **{name: value for name, value in options.items() if value is not None},
         )
     except ValueError as error:
@@ -133,7 +133,8 @@ def explore_program(
     sys.exit(0 if report.verdict in {"passed", "exhausted"} else 1)
 
 
-def _instrument(names: tuple[str, ...]) -> str | tuple[str, ...] | None:
+def instrument_of(names: tuple[str, ...]) -> str | tuple[str, ...] | None:
+    """What was given for ``--instrument``, as `explore` takes it."""
     if names == ("none",):
         return None
     return "auto" if names in {(), ("auto",)} else names
@@ -169,7 +170,7 @@ def replay_file(file: Path, path: str | None, log_path: Path | None, only_from: 
 
     Exits with 0 when it passes, 1 when it fails or does not follow the schedule, and 2 when it cannot be used.
     """
-    kept, program = _opened(file, path, only_from)
+    kept, program = opened(file, path, only_from)
     execution = run_again(program, file)
     if log_path is not None:
         try:
@@ -201,7 +202,7 @@ def shrink_file(file: Path, path: str | None, output: Path | None, only_from: tu
 
     Exits with 0 when that is done, 1 when the schedule does not fail, and 2 when it cannot be used.
     """
-    kept, program = _opened(file, path, only_from)
+    kept, program = opened(file, path, only_from)
     findings, _ = _investigated(kept, program, simplify=True)
     target = output or file.with_name(f"{_stem(file)}.shrunk.replay.json")
     shrunk = findings.shrunk
@@ -231,12 +232,12 @@ def explain_file(file: Path, path: str | None, only_from: tuple[str, ...]) -> No
 
     Exits with 0 when that is told, 1 when the schedule does not fail, and 2 when it cannot be used.
     """
-    kept, program = _opened(file, path, only_from)
+    kept, program = opened(file, path, only_from)
     findings, execution = _investigated(kept, program, simplify=False)
     click.echo(explain_findings(findings, execution, f"routilux-sim replay {file}"))
 
 
-def _opened(file: Path, path: str | None, only_from: tuple[str, ...]) -> tuple[ReplayFile, Callable[[], Any]]:
+def opened(file: Path, path: str | None, only_from: tuple[str, ...] = ()) -> tuple[ReplayFile, Callable[[], Any]]:
     """A replay file and its program."""
     try:
         kept = load_replay(file)
@@ -245,9 +246,14 @@ def _opened(file: Path, path: str | None, only_from: tuple[str, ...]) -> tuple[R
     path = path or kept.program
     if path is None:
         raise click.UsageError(f"{file} does not say which program it is of; add MODULE:CALLABLE")
+    if "::" in path:
+        raise click.UsageError(
+            f"{file} is of the test {path}, which pytest runs: pytest --sim-replay={file} '{path}'; "
+            "for a test without fixtures, MODULE:CALLABLE may be added here"
+        )
     if kept.schedule.faults is not None:
         _check_exceptions(FaultPlan.from_dict(kept.schedule.faults["plan"]), only_from)
-    return kept, _load(path, only_from)
+    return kept, load_program(path, only_from)
 
 
 def _check_exceptions(plan: FaultPlan, only_from: tuple[str, ...]) -> None:
@@ -259,7 +265,7 @@ def _check_exceptions(plan: FaultPlan, only_from: tuple[str, ...]) -> None:
             raise click.UsageError(str(error)) from error
 
 
-def _load(path: str, only_from: tuple[str, ...]) -> Callable[[], Any]:
+def load_program(path: str, only_from: tuple[str, ...] = ()) -> Callable[[], Any]:
     """The program of that import path; the current directory is searched first."""
     # What the program makes and captures when it is imported is ready for a simulation then.
     ready.prepare()

@@ -259,6 +259,7 @@ class Campaign:
         trace: bool = False,
         points: dict[str, Any] | None = None,
         attend: Callable[[Kernel], object] | None = None,
+        instruments: Sequence[object] = (),
     ) -> Execution:
         """Run the program once; the strategy has begun already.
 
@@ -271,6 +272,7 @@ class Campaign:
             points: As in `Schedule`: what memory is to be known as shared from the beginning; None: all that has been
                 found to be so far.
             attend: Called with the kernel before it runs, by who wants to see more of it.
+            instruments: Told of what flows do; only along with a log, without which flows run as if nobody watched.
         """
         name = strategy.name
         if gc.get_count()[0] > GARBAGE:
@@ -292,14 +294,14 @@ class Campaign:
         fairness.guard(kernel)
         if attend is not None:
             attend(kernel)
-        instruments: tuple[object, ...] = ()
+        told: tuple[object, ...] = ()
         if collector is not None:
             collector.kernel = kernel
             watch(kernel).memory = Memory()
-            instruments = (ExecutionLog(collector.write),)
+            told = (ExecutionLog(collector.write), *instruments)
         if self._invariants:
             always(kernel, self._invariants)
-        runtime = SimRuntime(kernel, instruments)
+        runtime = SimRuntime(kernel, told)
         values: list[Any] = []
         with (
             self._world.inhabited(kernel, runtime, seed),

@@ -15,7 +15,7 @@ from routilux_sim.schedule import Schedule
 from routilux_sim.story import Event, Moment, Story
 from routilux_sim.trials import Size
 
-__all__ = ["explain", "explain_findings", "sentence_of"]
+__all__ = ["explain", "explain_findings", "headline_of", "sentence_of"]
 
 SHOWN = 20
 """Decisions that are listed of an execution that nobody has looked into."""
@@ -75,7 +75,7 @@ def explain_findings(findings: Findings, original: Execution, command: str | Non
     if findings.story.events:
         lines.append("what the tasks do, step by step:")
         lines += _steps(findings)
-        lines.append(f"  => {_headline(findings.execution)}")
+        lines.append(f"  => {headline_of(findings.execution)}")
     if findings.shrunk is not None:
         lines.append(_shrunk(findings))
     if command is not None:
@@ -293,7 +293,7 @@ def _switch(schedule: Schedule, story: Story, index: int, moment: Moment) -> _Li
 
 def _beginning(execution: Execution) -> list[str]:
     """What went wrong, when, and who was left running."""
-    lines = [_headline(execution)]
+    lines = [headline_of(execution)]
     if execution.kind in _WHOLE:
         lines.append(str(execution.error))
     if execution.fair_from is not None:
@@ -306,7 +306,8 @@ def _beginning(execution: Execution) -> list[str]:
     return lines
 
 
-def _headline(execution: Execution) -> str:
+def headline_of(execution: Execution) -> str:
+    """What came of an execution, in one line as far as the program's exceptions are."""
     where = f" in task {execution.failed_task!r}" if execution.failed_task else ""
     error = execution.error
     if error is None:

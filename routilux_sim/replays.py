@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from routilux_sim.execution import Campaign, Execution, Program
 from routilux_sim.faults.arming import Armed, FaultsGiven, arm
 from routilux_sim.judge.invariants import Invariant
 from routilux_sim.judge.races import RaceMode, RacePolicy, policy_of
-from routilux_sim.kernel.core import HANG_SECONDS, Limits
+from routilux_sim.kernel.core import HANG_SECONDS, Kernel, Limits
 from routilux_sim.kernel.errors import DivergenceError
 from routilux_sim.points.code_under_test import Instrument
 from routilux_sim.replay_files import ReplayFile, load_replay
@@ -125,11 +125,34 @@ def campaign_of(
     )
 
 
-def rerun(campaign: Campaign, schedule: Schedule, *, log: bool) -> Execution:
-    """Execute a campaign's program once under recorded decisions, and check that it made just these."""
+def rerun(
+    campaign: Campaign,
+    schedule: Schedule,
+    *,
+    log: bool,
+    attend: Callable[[Kernel], object] | None = None,
+    instruments: Sequence[object] = (),
+) -> Execution:
+    """Execute a campaign's program once under recorded decisions, and check that it made just these.
+
+    Args:
+        campaign: Of the program; it must be running.
+        schedule: The decisions.
+        log: As for `Campaign.execute`; so are ``attend`` and ``instruments``.
+        attend: Called with the kernel before it runs.
+        instruments: Told of what flows do.
+    """
     strategy = ReplayStrategy(schedule)
     strategy.begin(schedule.seed)
-    execution = campaign.execute(strategy, schedule.seed, log=log, enabled=True, points=schedule.points)
+    execution = campaign.execute(
+        strategy,
+        schedule.seed,
+        log=log,
+        enabled=True,
+        points=schedule.points,
+        attend=attend,
+        instruments=instruments,
+    )
     divergence = _first_difference(schedule, execution.schedule)
     if divergence is not None:
         execution.error = divergence
