@@ -4,8 +4,8 @@ A page's blocks run in a folder of their own, one after the other:
 
 - ``python``: as one module; an error fails the test. With a ``title="file.py"`` it becomes that file instead, as
   blocks of other languages with a title do.
-- ``console``: each line after ``$ `` is a command; what follows is among what it prints, and ``…`` is left out. It exits
-  with 0, or as ``<!-- exits with 1 -->`` before the block says.
+- ``console``: each line after ``$ `` is a command; what follows is among what it prints, but for real seconds and
+  what ``…`` stands for. It exits with 0, or as ``<!-- exits with 1 -->`` before the block says.
 - ``text`` right after a ``python`` block: is among what that printed.
 - any other, or with ``<!-- not run: why -->`` before it: not run, and must say why.
 """
@@ -33,10 +33,11 @@ MENU = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2
 
 COMMANDS = {"routilux-sim", "routilux", "pytest", "python"}
 BLOCK = re.compile(
-    r"^(?P<comment><!--(?:(?!-->).)*-->\n+)?(?P<fence>```+) *(?P<language>\w*)(?P<rest>[^\n]*)\n(?P<body>.*?)^(?P=fence)$",
+    r"^(?P<comment><!--(?:(?!-->).)*-->\n+)?"
+    r"(?P<fence>```+) *(?P<language>\w*)(?P<rest>[^\n]*)\n(?P<body>.*?)^(?P=fence)$",
     re.MULTILINE | re.DOTALL,
 )
-WHOLE_PAGE = re.compile(r"<!-- no block of this page is run: (.+?) -->", re.DOTALL)
+WHOLE_PAGE = re.compile(r"<!-- no block of this page is run: .+? -->", re.DOTALL)
 # Real time is another one each time.
 SECONDS = re.compile(r"\\?-?\d+\\\.\d+(?=\\? ?s\b)")
 
@@ -137,8 +138,14 @@ def environment() -> dict[str, str]:
     }
 
 
+LONG = {"tutorial.md", "howto/ci.md", "howto/pytest.md", "howto/regressions.md"}
+"""Each of them starts pytest and other commands many times."""
+
+
 @pytest.mark.real_time
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=pytest.mark.long) if page in LONG else page for page in PAGES]
+)
 def test_every_block_of_the_page_runs(page, tmp_path, monkeypatch):
     """Who copies the blocks one after the other gets what the page says, or is told why a block is not for that."""
     if WHOLE_PAGE.search((DOCS / page).read_text(encoding="utf-8")):
