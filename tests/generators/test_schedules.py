@@ -57,7 +57,7 @@ class Loses:
 def test_a_lost_update_is_found_and_shrunk_to_one_deviation():
     """Hypothesis leaves nothing of the schedule but the one preemption that loses an update."""
     loses = Loses()
-    find(schedules(), loses, settings=THOROUGH)
+    find(schedules(tasks=6, decisions=20, draws=0), loses, settings=THOROUGH)
     text, execution = loses.last
     assert execution.schedule.deviations == 1
     (deviation,) = text.partition(" decisions, except: ")[2].split("; ")
