@@ -13,6 +13,7 @@ A page's blocks run in a folder of their own, one after the other:
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import os
 import re
@@ -167,6 +168,19 @@ def test_the_menu_has_every_page_once():
     """No page is left out, and none is named that is not there."""
     named = re.findall(r"[\w./-]+\.md", MENU)
     assert sorted(named) == PAGES
+
+
+@pytest.mark.parametrize("package", ["routilux", "routilux_sim"])
+def test_the_reference_has_every_public_name(package):
+    """What can be imported from a package is on its page, by itself or with the whole of its module."""
+    text = (DOCS / "reference" / f"{package}.md").read_text(encoding="utf-8")
+    there = set()
+    for path in re.findall(r"^::: ([\w.]+)$", text, re.MULTILINE):
+        parent, _, name = path.rpartition(".")
+        value = getattr(importlib.import_module(parent), name)
+        there |= set(value.__all__) if isinstance(value, types.ModuleType) else {name}
+    public = {name for name in importlib.import_module(package).__all__ if not name.startswith("_")}
+    assert public <= there
 
 
 @pytest.mark.parametrize("page", PAGES)
