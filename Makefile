@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Processes that share the test suite.
 JOBS ?= auto
 
-.PHONY: help demo test test-long test-thorough lint format scenario quality quality-short bench bench-peers bench-short soak crash clean
+.PHONY: help demo test test-long test-thorough lint format scenario docs quality quality-short bench bench-peers bench-short soak crash clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -41,6 +41,14 @@ format: $(BIN)/.ready ## let ruff format and mend what it can
 
 scenario: $(BIN)/.ready ## run the demo's scenario
 	@$(BIN)/routilux-sim run scenarios/concurrent_flow_demo.toml
+
+$(BIN)/.docs: pyproject.toml $(BIN)/.ready
+	@echo "installing what builds the documentation into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@touch $@
+
+docs: $(BIN)/.docs ## build the documentation into build/site, and fail on any warning
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict $(ARGS)
 
 quality: $(BIN)/.ready ## how soon each strategy finds each bug of the library, as a table for the docs
 	@$(BIN)/python -m tests.quality $(ARGS)

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import itertools
 import queue
-import re
-import sys
 import threading
 import time
-import types
 from collections import OrderedDict, deque
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -534,18 +530,6 @@ def test_memory_points_reach_the_object_under_test():
     assert explore_linearizable(Unlocked, Cell, calls_of_two, instrument=None).failure is None
     report = explore_linearizable(Unlocked, Cell, calls_of_two, instrument="auto")
     assert isinstance(report.failure.exception, NotLinearizableError), report
-
-
-def test_the_page_about_it_runs(capsys, monkeypatch):
-    """The documentation's examples find and print what it says."""
-    page = (Path(__file__).parents[2] / "docs" / "linearizability.md").read_text()
-    example = types.ModuleType("example")
-    monkeypatch.setitem(sys.modules, "example", example)
-    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
-        exec(compile(block, "linearizability.md", "exec"), example.__dict__)
-    printed = capsys.readouterr().out
-    shown = re.findall(r"```text\n(.*?)```", page, re.DOTALL)[0]
-    assert printed == f"{shown}passed\n"
 
 
 def test_what_is_reported_is_the_smallest_selection_of_calls():
