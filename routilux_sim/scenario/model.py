@@ -181,7 +181,7 @@ class Expectation(NamedTuple):
         errors: How many attempts must have failed, by routine.
         retries: When attempts after the first one must have begun, in virtual seconds after the job, by routine.
         log: What the execution log must show.
-        invariants: What is never to be false, by import path.
+        invariants: What is never to be false after a step, by import path; it is given the flow, if there is one.
         returns: What a program must return, in a tuple; empty: anything.
         fails: How some schedule must fail, if one must.
     """

@@ -15,16 +15,40 @@ from routilux.exceptions import JobStatusError
 from routilux.flow import Flow
 from routilux.job_state import JobState
 from routilux.log import ExecutionLog
+from routilux_sim.kernel.active import here
 from routilux_sim.scenario.checks import BrokenExpectationError
 from routilux_sim.scenario.model import Job, Scenario
 from routilux_sim.scenario.observed import Pacer
 from routilux_sim.scenario.witness import Ended, LogLines, Witness
 
-__all__ = ["BrokenInvariantError", "Played", "play_flow", "play_program"]
+__all__ = ["BrokenInvariantError", "Played", "Stage", "play_flow", "play_program"]
 
 
 class BrokenInvariantError(BrokenExpectationError):
     """An invariant that a scenario names was false at some moment."""
+
+
+class Stage:
+    """Where invariants look: at the flow that is on at the moment.
+
+    Attributes:
+        flow: That one; None between flows, when invariants of a flow hold.
+    """
+
+    def __init__(self) -> None:
+        self.flow: Flow | None = None
+
+    def invariants(self, scenario: Scenario) -> list[Callable[[], object]]:
+        """A scenario's invariants, as `explore` asks them at every step."""
+        asked = scenario.expect.invariants.items()
+        return [holds if scenario.is_program else self._of_flow(path, holds) for path, holds in asked]
+
+    def _of_flow(self, path: str, holds: Callable[..., Any]) -> Callable[[], object]:
+        def asks() -> object:
+            return True if self.flow is None else holds(self.flow)
+
+        asks.__qualname__ = path
+        return asks
 
 
 class Played:
@@ -55,19 +79,24 @@ def play_program(scenario: Scenario, program: Callable[..., Any]) -> Played:
     """Call a plain program.
 
     Raises:
-        BrokenInvariantError: An invariant is false when it has ended.
+        BrokenInvariantError: On real threads, an invariant is false when it has ended.
     """
     played = Played(Witness(None), _log_lines(scenario, lambda job_id: job_id))
     began = time.monotonic_ns()
     played.value = program(**copy.deepcopy(scenario.arguments))
     played.duration = (time.monotonic_ns() - began) / 1e9
-    for path, holds in scenario.expect.invariants.items():
-        _check_invariant(path, holds)
+    if here() is None:
+        for path, holds in scenario.expect.invariants.items():
+            _check_invariant(path, holds)
     return played
 
 
 def play_flow(
-    scenario: Scenario, factory: Callable[..., Flow], arguments: Mapping[str, Any], execution_strategy: str | None
+    scenario: Scenario,
+    factory: Callable[..., Flow],
+    arguments: Mapping[str, Any],
+    execution_strategy: str | None,
+    stage: Stage,
 ) -> Played:
     """Execute the jobs, each at its time, and wait for their end.
 
@@ -76,9 +105,10 @@ def play_flow(
         factory: Makes the flow.
         arguments: What it gets instead of, and beside, the scenario's own.
         execution_strategy: Of every job, instead of its own; None: its own.
+        stage: Where the flow is on.
 
     Raises:
-        BrokenInvariantError: An invariant was false.
+        BrokenInvariantError: On real threads, an invariant was false.
     """
     flow = factory(**copy.deepcopy({**scenario.arguments, **arguments}))
     only = scenario.jobs[0] if len(scenario.jobs) == 1 else None
@@ -86,9 +116,9 @@ def play_flow(
     played = Played(witness, _log_lines(scenario, witness.name_of))
     invariants = _Invariants(flow, scenario.expect.invariants)
     flow.add_instrument(witness)
-    if scenario.expect.invariants:
+    if scenario.expect.invariants and here() is None:
         flow.add_instrument(invariants)
-    with _paced(scenario, played), flow:
+    with _paced(scenario, played), _on(stage, flow), flow:
         began = time.monotonic_ns()
         run = partial(_run_job, flow, witness, began, execution_strategy)
         if only is not None and not only.at and not only.actions:
@@ -96,13 +126,22 @@ def play_flow(
             first, last = run(only)
         else:
             first, last = _in_threads(scenario.jobs, run)
-        invariants.check()
         for job in scenario.jobs:
             if job.stays_paused and job.name in witness.jobs:
                 flow.cancel(witness.jobs[job.name], "the scenario is over")
     invariants.raise_if_broken()
     played.duration = (last - first) / 1e9
     return played
+
+
+@contextmanager
+def _on(stage: Stage, flow: Flow) -> Iterator[None]:
+    """Have a flow on the stage."""
+    stage.flow = flow
+    try:
+        yield
+    finally:
+        stage.flow = None
 
 
 @contextmanager
@@ -200,7 +239,10 @@ def _sleep_until(moment_ns: int) -> None:
 
 
 class _Invariants:
-    """Asks invariants whenever something happens to a job, and remembers the first that is false."""
+    """Asks invariants on real threads, where there are no steps: whenever something happens to a job.
+
+    Remembers the first that is false.
+    """
 
     def __init__(self, flow: Flow, invariants: Mapping[str, Callable[..., Any]]) -> None:
         self._flow = flow

@@ -20,7 +20,7 @@ from routilux_sim.scenario.checks import (
     words_of_error,
 )
 from routilux_sim.scenario.model import Scenario
-from routilux_sim.scenario.play import BrokenInvariantError, Played, play_flow, play_program
+from routilux_sim.scenario.play import BrokenInvariantError, Played, Stage, play_flow, play_program
 from routilux_sim.simulation import simulate
 
 __all__ = ["Figures", "Outcome", "run_scenario"]
@@ -117,7 +117,9 @@ class _Trial:
         self.last: Figures | None = None
         self.samples: list[Figures] = []
         # Not methods: what a program reaches is searched for code under test, and this object is none of it.
-        self._program = _program(scenario, scenario.factory, self._note)
+        stage = Stage()
+        self._program = _program(scenario, scenario.factory, self._note, stage)
+        self._invariants = stage.invariants(scenario)
 
     def _note(self, figures: Figures | None) -> None:
         self.last = figures
@@ -146,7 +148,7 @@ class _Trial:
 
     def replayed(self, kept: ReplayFile) -> Outcome:
         """Run one schedule that was recorded."""
-        execution = run_again(self._program, kept.path)
+        execution = run_again(self._program, kept.path, invariants=self._invariants)
         self._count(1)
         error = execution.error
         if error is None:
@@ -187,6 +189,7 @@ class _Trial:
             races=run.races,
             faults=self._scenario.faults or None,
             swarm=run.swarm,
+            invariants=self._invariants,
             progress=self._count,
             check_determinism=check,
             shrink=self.shrink,
@@ -210,6 +213,7 @@ class _Trial:
             instrument=None if run.instrument == "auto" else run.instrument,
             faults=self._scenario.faults or None,
             swarm=run.swarm,
+            invariants=self._invariants,
         )
         outcome = Outcome(report.verdict, report.reason, report.schedules)
         if execution.error is not None and report.verdict != "inconclusive":
@@ -258,17 +262,19 @@ def _words(kind: str) -> str:
 
 
 def _program(
-    scenario: Scenario, factory: Callable[..., Any], note: Callable[[Figures | None], None]
+    scenario: Scenario, factory: Callable[..., Any], note: Callable[[Figures | None], None], stage: Stage
 ) -> Callable[[], Any]:
     """What is run under each schedule."""
     expect = scenario.expect
 
     def program() -> None:
         note(None)
-        played = play_program(scenario, factory) if scenario.is_program else play_flow(scenario, factory, {}, None)
+        played = (
+            play_program(scenario, factory) if scenario.is_program else play_flow(scenario, factory, {}, None, stage)
+        )
         speedup = None
         if expect.speedup is not None:
-            speedup = _speedup(scenario, factory, played)
+            speedup = _speedup(scenario, factory, played, stage)
         difference = None
         if played.pacer is not None and played.pacer.keeps:
             difference = played.pacer.difference(scenario.observed)
@@ -278,10 +284,10 @@ def _program(
     return program
 
 
-def _speedup(scenario: Scenario, factory: Callable[..., Any], played: Played) -> float:
+def _speedup(scenario: Scenario, factory: Callable[..., Any], played: Played, stage: Stage) -> float:
     setting = scenario.expect.speedup
     assert setting is not None  # noqa: S101 - else nobody would ask
-    other = play_flow(scenario, factory, setting.arguments, setting.execution_strategy)
+    other = play_flow(scenario, factory, setting.arguments, setting.execution_strategy, stage)
     for name, ended in other.witness.ended.items():
         status = scenario.expect.statuses.get(name, scenario.expect.status)
         if ended.status != status:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 
 import pytest
 
@@ -78,13 +79,59 @@ def test_what_does_not_hold_is_named(tmp_path, expectation, problem):
             "2 log lines have event = 'emit', routine = 'source', at 0 virtual seconds, must be 1",
         ),
         (ITEMS + "speedup = { over = { max_workers = 1 }, max = 1 }", "speed-up over max_workers = 1 is 2 times, must"),
-        (ITEMS + "invariants = ['tests.scenario.test_expectations:never']", "it returned False"),
-        (ITEMS + "invariants = ['tests.scenario.test_expectations:asserts']", "AssertionError: said so"),
+        (
+            ITEMS + "invariants = ['tests.scenario.test_expectations:never']",
+            "invariant 'tests.scenario.test_expectations:never' does not hold after step",
+        ),
+        (ITEMS + "invariants = ['tests.scenario.test_expectations:asserts']", ": said so"),
     ],
 )
 def test_what_happened_is_held_against_what_must(tmp_path, text, problem):
     """Errors, times of retries, log lines, another setting's duration and invariants."""
     assert problem in str(outcome_of(tmp_path, text).problem)
+
+
+def nobody_works(flow) -> bool:
+    """False while a call of the worker runs."""
+    return flow.routines["worker"].running == 0
+
+
+@pytest.mark.parametrize("clock", ["virtual", pytest.param("real", marks=pytest.mark.real_time)])
+def test_an_invariant_is_asked_all_along(tmp_path, clock):
+    """What is false in the middle only is found: after a step, or when something happens on real threads."""
+    text = PIPELINE.replace("max_workers = 2", "max_workers = 2, seconds = 0.1") + f"[run]\nclock = '{clock}'\n"
+    text += "entry = 'source'\nparams = { items = 4 }\n[expect]\nfails = 'invariant'\n"
+    outcome = outcome_of(tmp_path, text + "invariants = ['tests.scenario.test_expectations:nobody_works']")
+    assert outcome.problem is None
+    assert outcome.failed_as.startswith("invariant: ")
+
+
+balance = [1, 0]
+
+
+def moves() -> None:
+    balance[:] = [1, 0]
+    time.sleep(1)
+    balance[0] -= 1
+    time.sleep(1)
+    balance[1] += 1
+
+
+def nothing_is_gone() -> None:
+    assert sum(balance) <= 1, "too much"
+
+
+def test_a_program_has_invariants_too(tmp_path):
+    """They are given nothing, and asked after each step."""
+    text = "[program]\ncallable = 'tests.scenario.test_expectations:moves'\n[expect]\n"
+    text += "invariants = ['tests.scenario.test_expectations:{0}']"
+    assert outcome_of(tmp_path, text.format("nothing_is_gone")).problem is None
+    broken = outcome_of(tmp_path, text.format("never_empty")).problem
+    assert "invariant 'never_empty' does not hold after step" in broken
+
+
+def never_empty() -> bool:
+    return balance != [0, 0]
 
 
 def never(flow) -> bool:
