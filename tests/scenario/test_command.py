@@ -8,7 +8,7 @@ import pytest
 
 from tests.scenario.conftest import GOOD, PIPELINE, run, write
 
-BROKEN = GOOD.replace("0.25", "3")
+BROKEN = "[program]\ncallable = 'json:dumps'\narguments = { obj = 1 }\n[expect]\nreturns = '2'\n"
 UNUSABLE = GOOD.replace("entry", "entri")
 
 
@@ -38,7 +38,7 @@ def test_what_does_not_hold_is_listed(folder):
     broken = write(folder, BROKEN, "broken.toml")
     result = run(str(folder))
     assert result.exit_code == 1
-    assert f"{broken}: duration is 0.25 virtual seconds, must be 3 (seed 0)" in result.output
+    assert f"{broken}: the program returned '1', must return '2' (seed 0)" in result.output
     assert f"  run it again: routilux-sim run {broken} --replay .routilux_sim" in result.output
     assert result.output.splitlines()[-1] == "2 of 3 scenarios hold"
 
@@ -114,7 +114,7 @@ def test_artifacts_say_where_failures_are_kept(tmp_path):
     result = run(write(tmp_path, BROKEN), "--artifacts", str(tmp_path / "kept"))
     path = tmp_path / "kept" / "scenario.replay.json"
     assert f"--replay {path}" in result.output
-    assert "must be 3" in json.loads(path.read_text())["failure"]
+    assert "must return" in json.loads(path.read_text())["failure"]
 
 
 def test_the_log_is_of_the_failing_schedule(tmp_path):
@@ -143,5 +143,5 @@ def test_an_expected_failure_is_success(tmp_path):
     result = run(write(tmp_path, BROKEN + "fails = 'expectation'"))
     assert result.exit_code == 0
     assert "failed, as it must" in result.output
-    assert "failed     expectation: duration is 0.25 virtual seconds, must be 3 (seed 0)" in result.output
+    assert "failed     expectation: the program returned '1', must return '2' (seed 0)" in result.output
     assert "run it again" not in result.output
