@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from routilux_sim.cli_programs import INSTRUMENT, SAME_PROGRAM, instrument_of, load_program, opened
+from routilux_sim.cli_programs import INSTRUMENT, ONLY_FROM, SAME_PROGRAM, instrument_of, load_program, opened
 from routilux_sim.perfetto import trace_events
 from routilux_sim.picturing import Picture, of_schedule, of_seed
 from routilux_sim.report import render
@@ -45,6 +45,7 @@ EVERYTHING = click.option("--all", "everything", is_flag=True, help="Also what t
 )
 @click.option("--perfetto", is_flag=True, help="Write trace events in JSON, for ui.perfetto.dev or Chrome's tracing.")
 @click.option("--no-nearest", is_flag=True, help="Look for no schedule that passes to be shown beside one that fails.")
+@ONLY_FROM
 def report_run(
     run: str,
     path: str | None,
@@ -54,6 +55,7 @@ def report_run(
     output: Path | None,
     perfetto: bool,
     no_nearest: bool,
+    only_from: tuple[str, ...],
 ) -> None:
     """Draw what happens in RUN as one HTML file that needs no network.
 
@@ -62,7 +64,7 @@ def report_run(
 
     Exits with 0 when the file is written, and with 2 when that cannot be done.
     """
-    picture = _picture(run, path, seed, strategy, instrument, nearest=not (no_nearest or perfetto))
+    picture = _picture(run, path, seed, strategy, instrument, only_from, nearest=not (no_nearest or perfetto))
     target = output or Path("trace.json" if perfetto else "report.html")
     text = json.dumps(trace_events(picture.timeline)) if perfetto else render(picture)
     try:
@@ -84,6 +86,7 @@ def report_run(
 @EVERYTHING
 @click.option("--step", "stepping", is_flag=True, help="Walk through it step by step, by keys.")
 @click.option("--width", type=click.IntRange(min=40), help="Characters a line.  [default: the terminal's]")
+@ONLY_FROM
 def trace_run(
     run: str,
     path: str | None,
@@ -93,6 +96,7 @@ def trace_run(
     everything: bool,
     stepping: bool,
     width: int | None,
+    only_from: tuple[str, ...],
 ) -> None:
     """Show what the tasks do in RUN in columns, one a task; RUN as for report.
 
@@ -102,7 +106,7 @@ def trace_run(
 
     Exits with 0 when it is shown, and with 2 when RUN cannot be used.
     """
-    timeline = _picture(run, path, seed, strategy, instrument, nearest=False).timeline
+    timeline = _picture(run, path, seed, strategy, instrument, only_from, nearest=False).timeline
     # Not with the module: rich takes longer to import than most commands to run.
     from routilux_sim.columns import Walk, columns, shown  # noqa: PLC0415 - as just said
 
@@ -122,6 +126,7 @@ def trace_run(
 @INSTRUMENT
 @EVERYTHING
 @click.option("--width", type=click.IntRange(min=40), help="Characters a line.  [default: the terminal's]")
+@ONLY_FROM
 def diff_runs(
     one: str,
     other: str,
@@ -130,6 +135,7 @@ def diff_runs(
     instrument: tuple[str, ...],
     everything: bool,
     width: int | None,
+    only_from: tuple[str, ...],
 ) -> None:
     """Say at which decision two runs part, and show both side by side.
 
@@ -137,7 +143,7 @@ def diff_runs(
 
     Exits with 0 when all decisions are the same, 1 when they are not, and 2 when A or B cannot be used.
     """
-    left, right = (_side(each, path, strategy, instrument) for each in (one, other))
+    left, right = (_side(each, path, strategy, instrument, only_from) for each in (one, other))
     from routilux_sim.columns import side_by_side  # noqa: PLC0415 - as above
 
     console = _console(width)
@@ -146,14 +152,16 @@ def diff_runs(
     sys.exit(0 if parting(left, right) is None else 1)
 
 
-def _side(which: str, path: str | None, strategy: str | None, instrument: tuple[str, ...]) -> Timeline:
+def _side(
+    which: str, path: str | None, strategy: str | None, instrument: tuple[str, ...], only_from: tuple[str, ...]
+) -> Timeline:
     if Path(which).exists():
-        return _of_file(Path(which), path, nearest=False).timeline
+        return _of_file(Path(which), path, only_from, nearest=False).timeline
     if not which.isdecimal():
         raise click.UsageError(f"{which!r} is neither a replay file nor a seed, which is a whole number")
     if path is None:
         raise click.UsageError(f"{which!r} is a seed; add MODULE:CALLABLE, the program")
-    return _picture(path, None, int(which), strategy, instrument, nearest=False).timeline
+    return _picture(path, None, int(which), strategy, instrument, only_from, nearest=False).timeline
 
 
 def _picture(
@@ -162,6 +170,7 @@ def _picture(
     seed: int | None,
     strategy: str | None,
     instrument: tuple[str, ...],
+    only_from: tuple[str, ...],
     *,
     nearest: bool,
 ) -> Picture:
@@ -169,12 +178,12 @@ def _picture(
     if Path(run).exists():
         if seed is not None or strategy is not None or instrument:
             raise click.UsageError(f"{run} says itself how it is run; leave out --seed, --strategy, --instrument")
-        return _of_file(Path(run), path, nearest=nearest)
+        return _of_file(Path(run), path, only_from, nearest=nearest)
     if path is not None:
         raise click.UsageError(f"{run!r} is no file that {path!r} could be run by")
     if ":" not in run:
         raise click.UsageError(f"{run!r} is neither a replay file nor a folder of them, nor a MODULE:CALLABLE")
-    program = load_program(run)
+    program = load_program(run, only_from)
     try:
         return of_seed(
             program,
@@ -189,10 +198,10 @@ def _picture(
         raise click.UsageError(str(error)) from error
 
 
-def _of_file(file: Path, path: str | None, *, nearest: bool) -> Picture:
+def _of_file(file: Path, path: str | None, only_from: tuple[str, ...], *, nearest: bool) -> Picture:
     if file.is_dir():
         file = _latest(file)
-    kept, program = opened(file, path)
+    kept, program = opened(file, path, only_from)
     name = path or kept.program or str(file)
     command = f"routilux-sim replay {file}"
     return of_schedule(program, name, kept.schedule, kind=kept.kind, nearest=nearest, command=command)

@@ -237,7 +237,7 @@ def explain_file(file: Path, path: str | None, only_from: tuple[str, ...]) -> No
     click.echo(explain_findings(findings, execution, f"routilux-sim replay {file}"))
 
 
-def opened(file: Path, path: str | None, only_from: tuple[str, ...] = ()) -> tuple[ReplayFile, Callable[[], Any]]:
+def opened(file: Path, path: str | None, only_from: tuple[str, ...]) -> tuple[ReplayFile, Callable[[], Any]]:
     """A replay file and its program."""
     try:
         kept = load_replay(file)
@@ -265,7 +265,7 @@ def _check_exceptions(plan: FaultPlan, only_from: tuple[str, ...]) -> None:
             raise click.UsageError(str(error)) from error
 
 
-def load_program(path: str, only_from: tuple[str, ...] = ()) -> Callable[[], Any]:
+def load_program(path: str, only_from: tuple[str, ...]) -> Callable[[], Any]:
     """The program of that import path; the current directory is searched first."""
     # What the program makes and captures when it is imported is ready for a simulation then.
     ready.prepare()

@@ -70,10 +70,10 @@ def replay_file(tmp_path):
     return str(tmp_path / "a.replay.json")
 
 
-@pytest.mark.parametrize("command", ["replay", "shrink", "explain"])
+@pytest.mark.parametrize("command", ["replay", "shrink", "explain", "report", "trace"])
 @pytest.mark.parametrize(("package", "allowed"), [("examples", False), ("tests.scenario", True)])
 def test_replay_files_are_held_to_it(replay_file, command, package, allowed):
-    """``replay``, ``shrink`` and ``explain`` refuse the program that a file names, with exit code 2."""
+    """Every command that takes one refuses the program that the file names, with exit code 2."""
     result = CliRunner().invoke(cli, [command, replay_file, "--only-from", package])
     assert (result.exit_code == 2) != allowed, result.output
     assert ("is not allowed" in result.output) != allowed
@@ -92,6 +92,14 @@ def test_the_exceptions_of_a_replay_file_are_held_to_it(tmp_path):
 
 class CustomError(Exception):
     """An exception of a project's own."""
+
+
+@pytest.mark.parametrize(("package", "code"), [("examples", 2), ("tests", 0)])
+def test_diff_is_held_to_it(replay_file, package, code):
+    """For both of its runs, files or seeds."""
+    for runs in ([replay_file, replay_file], ["1", "2", PROGRAM]):
+        result = CliRunner().invoke(cli, ["diff", *runs, "--only-from", package])
+        assert result.exit_code == code, result.output
 
 
 @pytest.mark.parametrize(("package", "code"), [("examples", 2), ("tests", 1)])
