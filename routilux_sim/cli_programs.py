@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import tomllib
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from routilux_sim.artifacts import FOLDER, Artifacts
 from routilux_sim.execution import Execution
 from routilux_sim.explanation import explain, explain_findings, sentence_of
 from routilux_sim.exploration import Report, explore
+from routilux_sim.faults import FaultPlan
 from routilux_sim.findings import Findings, investigate
 from routilux_sim.kernel.errors import DivergenceError
 from routilux_sim.replay_files import ReplayFile, ReplayFileError, digest_of, load_replay
@@ -66,6 +68,13 @@ INSTRUMENT = click.option(
     help="Where replay files of failures go.",
 )
 @click.option("--max-steps", type=click.IntRange(min=1), help="Of one execution.")
+@click.option(
+    "--faults",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="What may go wrong: a fault plan in TOML.",
+)
+@click.option("--swarm", is_flag=True, help="Draw for each schedule which faults exist; and let threads stall.")
 def explore_program(
     path: str,
     schedules: int,
@@ -78,6 +87,8 @@ def explore_program(
     allow_races: tuple[str, ...],
     artifacts: Path,
     max_steps: int | None,
+    faults: Path | None,
+    swarm: bool,
 ) -> None:
     """Run MODULE:CALLABLE under many schedules, and explain the first that breaks it.
 
@@ -91,6 +102,8 @@ def explore_program(
         "races": races,
         "allow_races": allow_races or None,
         "max_steps": max_steps,
+        "faults": None if faults is None else _plan(faults),
+        "swarm": swarm or None,
     }
     kept = Artifacts(artifacts, path.replace(":", "."), path, digest_of(program))
     progress = _Progress(schedules)
@@ -121,6 +134,13 @@ def explore_program(
     click.echo(str(report))
     _print_files(kept)
     sys.exit(0 if report.verdict in {"passed", "exhausted"} else 1)
+
+
+def _plan(file: Path) -> FaultPlan:
+    try:
+        return FaultPlan.from_dict(tomllib.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"{file}: {error}") from error
 
 
 def _instrument(names: tuple[str, ...]) -> str | tuple[str, ...] | None:
