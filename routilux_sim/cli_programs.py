@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import tomllib
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -54,6 +55,13 @@ INSTRUMENT = click.option(
 @click.command("explore")
 @PROGRAM
 @click.option("--schedules", type=click.IntRange(min=1), default=1000, show_default=True, help="How many at most.")
+@click.option(
+    "--faults",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="What may go wrong: a fault plan in TOML.",
+)
+@click.option("--swarm", is_flag=True, help="Draw for each schedule which faults exist; and let threads stall.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Begin no other after so much real time.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--strategy", help="What makes the decisions; the default is explore()'s.")
@@ -78,6 +86,8 @@ INSTRUMENT = click.option(
 def explore_program(
     path: str,
     schedules: int,
+    faults: Path | None,
+    swarm: bool,
     seconds: float | None,
     seed: int,
     strategy: str | None,
@@ -101,6 +111,8 @@ def explore_program(
         "races": races,
         "allow_races": allow_races or None,
         "max_steps": max_steps,
+        "faults": None if faults is None else _plan(faults),
+        "swarm": swarm or None,
     }
     kept = Artifacts(artifacts, path.replace(":", "."), path, digest_of(program))
     progress = _Progress(schedules)
@@ -138,6 +150,13 @@ def instrument_of(names: tuple[str, ...]) -> str | tuple[str, ...] | None:
     if names == ("none",):
         return None
     return "auto" if names in {(), ("auto",)} else names
+
+
+def _plan(file: Path) -> FaultPlan:
+    try:
+        return FaultPlan.from_dict(tomllib.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"{file}: {error}") from error
 
 
 def _keep_shrunk(report: Report, kept: Artifacts) -> None:
