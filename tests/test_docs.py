@@ -139,7 +139,14 @@ def environment() -> dict[str, str]:
     }
 
 
-LONG = {"tutorial.md", "howto/ci.md", "howto/pytest.md", "howto/regressions.md"}
+LONG = {
+    "tutorial.md",
+    "howto/ci.md",
+    "howto/pytest.md",
+    "howto/races.md",
+    "howto/regressions.md",
+    "howto/scenarios.md",
+}
 """Each of them starts pytest and other commands many times."""
 
 
