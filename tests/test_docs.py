@@ -143,6 +143,7 @@ def environment() -> dict[str, str]:
 LONG = {
     "tutorial.md",
     "howto/ci.md",
+    "howto/pictures.md",
     "howto/pytest.md",
     "howto/races.md",
     "howto/regressions.md",
