@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Processes that share the test suite.
 JOBS ?= auto
 
-.PHONY: help demo test test-long test-thorough lint format scenario docs quality quality-short bench bench-peers bench-short soak crash clean
+.PHONY: help demo test test-long test-thorough lint format scenario docs quality quality-short bench bench-page bench-peers bench-short soak crash clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -59,6 +59,9 @@ quality-short: $(BIN)/.ready ## the same for a few of them, failing if the portf
 bench: $(BIN)/.ready ## all benchmarks, with ratios
 	@$(BIN)/python -m benchmarks.engine $(ARGS)
 	@$(BIN)/python -m benchmarks.simulator $(ARGS)
+
+bench-page: bench ## the same, and the documentation's page of figures from it
+	@$(BIN)/python -m benchmarks.page
 
 $(BIN)/.peers: $(BIN)/.ready
 	@echo "installing the benchmark's peers into $(VENV) ..."

@@ -14,8 +14,8 @@ PAGE = Path("docs/benchmarks.md")
 HEAD = """# Benchmarks
 
 What an activation costs beside a call that is submitted to a `ThreadPoolExecutor`, and how fast the simulator explores.
-`make bench` measures it, and `python -m benchmarks.page` makes this page of what that has left in `build/benchmarks/`.
-Other machines have other figures; ratios and goals carry further than times. *Short* runs do a tenth of the work.
+`make bench-page` measures it and makes this page anew. Other machines have other figures; ratios and goals carry
+further than times. *Short* runs do a tenth of the work.
 """
 
 TITLES = {"engine": "The engine", "simulator": "The simulator"}

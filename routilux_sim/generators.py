@@ -1,4 +1,4 @@
-"""Generators for property tests with Hypothesis (which calls them strategies): schedules, flow graphs and workloads.
+"""Generators for property tests with Hypothesis (which calls them strategies): schedules, flows, workloads and faults.
 
 They are plain data, which Hypothesis draws, shrinks, remembers and prints as it does everything else. A schedule is
 drawn as the decisions that deviate from the plain choice: Hypothesis leaves as few of them as it can.
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from routilux import Flow, JobState, Routine
+from routilux_sim.faults import FaultPlan
 from routilux_sim.kernel.labels import describe
 
 try:
@@ -36,6 +37,7 @@ __all__ = [
     "Step",
     "Submission",
     "Workload",
+    "fault_plans",
     "flow_graphs",
     "schedules",
     "workloads",
@@ -108,6 +110,11 @@ class GivenSchedule:
         choice = 1 + (value - 1) % (bound - 1)
         self._told.append(f"{label} is {choice}, of {bound} choices")
         return choice
+
+    def weigh(self, label: str, probability: float, levels: int) -> int:
+        """Let a fault come where it is given, or is certain."""
+        choice = self.draw(label, 1 + levels)
+        return choice or int(probability >= 1)
 
     def __str__(self) -> str:
         if not self._told:
@@ -337,3 +344,57 @@ def _workload(drawn: list[tuple[float, int]]) -> Workload:
     # The first job begins at once: what comes before it is nothing that could be tested.
     starts = (sum(gaps[1 : number + 1]) / 10 for number in range(len(gaps)))
     return Workload(tuple(map(Submission, starts, (entry for _, entry in drawn))))
+
+
+FAULT_KINDS = ("raise", "slow", "stall")
+
+_Table = st.SearchStrategy[dict[str, Any]]
+
+
+def fault_plans(
+    routines: Sequence[str] = ("*",),
+    *,
+    kinds: Sequence[str] = FAULT_KINDS,
+    max_faults: int = 3,
+    max_nth: int = 5,
+    max_delay: float = 1.0,
+) -> st.SearchStrategy[FaultPlan]:
+    """Generate fault plans, to be given to `simulate` or `explore` as ``faults``; they shrink to a plan of nothing.
+
+    Each fault comes at a call of a certain number, so that chance has no say.
+
+    Args:
+        routines: Ids of routines whose handlers may raise or be slow, or patterns of ids. The first is the simplest.
+        kinds: ``"raise"``: a handler raises RuntimeError instead of running; ``"slow"``: time goes by before it
+            begins; ``"stall"``: a task that could run is held for some time, at one of its steps.
+        max_faults: How many there are at most.
+        max_nth: The last call at which one comes, from 1; for a stall the last step, ten times as many.
+        max_delay: Seconds that a slow handler or a stall takes at most, in steps of a tenth.
+
+    Raises:
+        ValueError: No routine, or a kind that is none of the above.
+    """
+    if not routines:
+        raise ValueError("routines must be ids or patterns of ids, at least one")
+    for kind in kinds:
+        if kind not in FAULT_KINDS:
+            raise ValueError(f"kinds must be among {', '.join(map(repr, FAULT_KINDS))}, not {kind!r}")
+    routine = st.sampled_from(list(routines))
+    nth = st.integers(1, max_nth)
+    delay = st.integers(1, max(1, round(max_delay * 10))).map(lambda tenths: tenths / 10)
+    tables: dict[str, _Table] = {
+        "raise": st.fixed_dictionaries({"routine": routine, "nth": nth}),
+        "slow": st.fixed_dictionaries({"routine": routine, "nth": nth, "by": delay}),
+        "stall": st.fixed_dictionaries({"nth": st.integers(1, 10 * max_nth), "by": delay}),
+    }
+    if not kinds:
+        return st.just(FaultPlan())
+    fault = st.one_of([st.tuples(st.just(kind), tables[kind]) for kind in kinds])
+    return st.lists(fault, max_size=max_faults).map(_fault_plan)
+
+
+def _fault_plan(drawn: list[tuple[str, dict[str, Any]]]) -> FaultPlan:
+    plan: dict[str, list[dict[str, Any]]] = {}
+    for kind, table in drawn:
+        plan.setdefault(kind, []).append(table)
+    return FaultPlan.from_dict(plan)

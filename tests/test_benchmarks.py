@@ -12,7 +12,7 @@ from functools import partial
 
 import pytest
 
-from benchmarks import costs, engine, fresh, growth, hunting, peers, plot, simulated, simulator, soak, steering
+from benchmarks import costs, engine, fresh, growth, hunting, page, peers, plot, simulated, simulator, soak, steering
 from benchmarks.fresh import Cost
 from benchmarks.report import Case, Figure, Report
 from routilux_sim import explore as explore_memory
@@ -325,3 +325,22 @@ def test_the_growth_is_drawn_in_the_format_of_its_suffix(suffix, tmp_path):
     path = tmp_path / f"plot{suffix}"
     growth.write_plot([Cost(steps, steps / 1e6, steps / 1e4) for steps in (10_000, 30_000, 100_000)], path, "CPython")
     assert path.read_bytes().lstrip().startswith(b"\x89PNG" if suffix == ".png" else b"<?xml")
+
+
+def test_the_page_of_figures_is_made_of_what_runs_have_left(tmp_path, monkeypatch):
+    """Each case and figure is a line, with its goal in words, and each goal that was missed is said."""
+    monkeypatch.setattr(page, "RUNS", tmp_path)
+    monkeypatch.setattr(page, "PAGE", tmp_path / "page.md")
+    engine = Report(short=False, workers=2, date="2026-01-02T03:04:05+00:00")
+    engine.cases.append(Case("flat", "flat 10", 10, 0.2, {"routilux": 5.0, "executor": 20.0}))
+    engine.write_json(tmp_path / "engine.json")
+    simulator = Report(short=True, workers=2)
+    simulator.figures += [Figure("speed", 12_345.6, "schedules/s", 9_000, at_least=True), Figure("absent", None, "s")]
+    simulator.write_json(tmp_path / "simulator.json")
+    page.main()
+    text = (tmp_path / "page.md").read_text()
+    assert "| flat 10 | 5 | 20 | 0.25 | at most 0.2 |" in text
+    assert "| speed | 12,346 | schedules/s | at least 9,000 |" in text
+    assert "| absent | – | s |  |" in text
+    assert "- flat 10: 0.25 times the executor's time, where 0.20 is the goal" in text
+    assert text.count("Missed in this run") == text.count(", short.") == text.count("2026-01-02") == 1
