@@ -230,7 +230,9 @@ def explore(
     check_workers(workers)
     chosen = make_strategy(strategy)
     limits = Limits(max_steps, max_seconds, hang_seconds)
-    campaign = Campaign(program, limits, epoch_of(epoch), instrument, policy_of(races, allow_races), invariants, log)
+    campaign = Campaign(
+        program, limits, epoch_of(epoch), instrument, policy_of(races, allow_races), invariants=invariants, log=log
+    )
     began = _clock()
     search = Search(
         campaign,

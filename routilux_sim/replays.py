@@ -103,7 +103,15 @@ def campaign_of(
     points = schedule.points or {}
     if races is None and (kind == "race" or "allow_races" in points):
         races = RacePolicy("fail", points.get("allow_races", ()))
-    return Campaign(program, limits, schedule.epoch_ns, instrument or points.get("instrument"), races, invariants, log)
+    return Campaign(
+        program,
+        limits,
+        schedule.epoch_ns,
+        instrument or points.get("instrument"),
+        races,
+        invariants=invariants,
+        log=log,
+    )
 
 
 def rerun(campaign: Campaign, schedule: Schedule, *, log: bool) -> Execution:

@@ -81,7 +81,9 @@ def simulate(
     chosen = make_strategy(strategy)
     chosen.begin(check_seed(seed))
     limits = Limits(max_steps, max_seconds, hang_seconds)
-    campaign = Campaign(program, limits, epoch_of(epoch), instrument, policy_of(races, allow_races), invariants)
+    campaign = Campaign(
+        program, limits, epoch_of(epoch), instrument, policy_of(races, allow_races), invariants=invariants
+    )
     with campaign.running():
         if races is not None and campaign.shared is not None:
             _find_shared(campaign, chosen, seed)
@@ -161,7 +163,9 @@ def simulate_checked(
     chosen = make_strategy(strategy)
     chosen.begin(check_seed(seed))
     limits = Limits(max_steps, hang_seconds=hang_seconds)
-    campaign = Campaign(program, limits, epoch_of(epoch), instrument, policy_of(races, allow_races), invariants, log)
+    campaign = Campaign(
+        program, limits, epoch_of(epoch), instrument, policy_of(races, allow_races), invariants=invariants, log=log
+    )
     with campaign.running():
         if races is not None and campaign.shared is not None:
             _find_shared(campaign, chosen, seed)
