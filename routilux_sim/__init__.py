@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from routilux_sim.kernel.errors import EscapeError as EscapeError
     from routilux_sim.kernel.errors import HangError as HangError
     from routilux_sim.kernel.errors import InconclusiveError as InconclusiveError
+    from routilux_sim.kernel.errors import InvariantError as InvariantError
     from routilux_sim.kernel.errors import LimitReachedError as LimitReachedError
     from routilux_sim.kernel.errors import LivelockError as LivelockError
     from routilux_sim.kernel.errors import NondeterminismError as NondeterminismError
@@ -50,6 +51,7 @@ _HOMES = {
     "HangError": "routilux_sim.kernel.errors",
     "History": "routilux_sim.linearizability",
     "InconclusiveError": "routilux_sim.kernel.errors",
+    "InvariantError": "routilux_sim.kernel.errors",
     "Latencies": "routilux_sim.faults",
     "LimitReachedError": "routilux_sim.kernel.errors",
     "LivelockError": "routilux_sim.kernel.errors",

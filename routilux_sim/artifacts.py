@@ -9,10 +9,18 @@ from pathlib import Path
 from routilux_sim.execution import Execution
 from routilux_sim.replay_files import save_schedule
 
-__all__ = ["FOLDER", "Artifacts"]
+__all__ = ["FOLDER", "Artifacts", "path_for"]
 
 FOLDER = ".routilux_sim"
 """The folder's name, if no other is given. It ignores itself."""
+
+
+def path_for(folder: Path, name: str, suffix: str) -> Path:
+    """The file of that name in a folder; what no file name has is replaced."""
+    return folder / f"{re.sub(_UNUSUAL, '_', name)}{suffix}"
+
+
+_UNUSUAL = r"[^\w.\[\]-]+"
 
 
 class Artifacts:
@@ -31,18 +39,19 @@ class Artifacts:
 
     def __init__(self, folder: Path, name: str, program: str | None, digest: str | None) -> None:
         self._folder = folder
-        self._name = re.sub(r"[^\w.\[\]-]+", "_", name)
+        self._name = name
         self._program = program
         self._digest = digest
         self.original: Path | None = None
         self.shrunk: Path | None = None
 
     def keep(self, execution: Execution) -> None:
-        """Keep a failing execution's schedule.
+        """Keep a failing execution's schedule, in the place of any that was kept before.
 
         Raises:
             OSError: It cannot be written.
         """
+        path_for(self._folder, self._name, ".shrunk.replay.json").unlink(missing_ok=True)
         self.original = self._save(execution, "")
 
     def keep_shrunk(self, execution: Execution) -> None:
@@ -60,7 +69,7 @@ class Artifacts:
             OSError: It cannot be written.
         """
         self._make()
-        (self._folder / f"{self._name}.jsonl").write_bytes(execution.log_bytes())
+        path_for(self._folder, self._name, ".jsonl").write_bytes(execution.log_bytes())
 
     def _make(self) -> None:
         folder = self._folder
@@ -73,7 +82,7 @@ class Artifacts:
 
     def _save(self, execution: Execution, suffix: str) -> Path:
         self._make()
-        path = self._folder / f"{self._name}{suffix}.replay.json"
+        path = path_for(self._folder, self._name, f"{suffix}.replay.json")
         error = execution.error
         save_schedule(
             execution.schedule,

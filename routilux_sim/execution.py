@@ -14,6 +14,7 @@ from routilux_sim.faults.injector import Injector
 from routilux_sim.interruption import is_interruption
 from routilux_sim.judge.ending import reason_of
 from routilux_sim.judge.fairness import Fairness
+from routilux_sim.judge.invariants import Invariant, always, check_invariants
 from routilux_sim.judge.left_running import LeftRunning, left_running
 from routilux_sim.judge.memory import Memory
 from routilux_sim.judge.races import Race, RacePolicy, Races
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from routilux_sim.faults.arming import Armed
     from routilux_sim.points.instrumentation import Instrumentation
 
-__all__ = ["Campaign", "Execution", "LogCollector", "Program"]
+__all__ = ["Campaign", "Execution", "LogCollector", "Program", "log_of"]
 
 Program = Callable[[], Any]
 
@@ -68,6 +69,18 @@ class LogCollector:
                 **fields,
             }
         )
+
+
+def log_of(kernel: Kernel) -> list[dict[str, Any]]:
+    """The log so far of an execution that is under way.
+
+    Raises:
+        RuntimeError: It keeps none.
+    """
+    collector = getattr(kernel.log, "__self__", None)
+    if not isinstance(collector, LogCollector):
+        raise RuntimeError("this execution keeps no log: simulate and explore take log=True")  # noqa: TRY004
+    return collector.lines
 
 
 class Execution:
@@ -173,6 +186,8 @@ class Campaign:
         instrument: Where accesses to shared memory are scheduling points: ``"auto"``, names of modules, or None.
         races: What is to be done about data races; None: they are not looked for.
         faults: What may go wrong, and how long handlers take; None: nothing, and no time.
+        invariants: What is checked at each step of every execution.
+        log: Whether each execution keeps a log, also if it is not asked to.
 
     Attributes:
         program: What it runs.
@@ -186,6 +201,8 @@ class Campaign:
         instrument: Instrument = None,
         races: RacePolicy | None = None,
         faults: Armed | None = None,
+        invariants: Sequence[Invariant] = (),
+        log: bool = False,
     ) -> None:
         if not callable(program):
             raise TypeError(f"a program must be a callable without arguments, not {program!r}")
@@ -195,6 +212,8 @@ class Campaign:
         self._epoch_ns = epoch_ns
         self._races = races
         self._faults = faults
+        self._invariants = check_invariants(invariants)
+        self._log = log
         self._world = World(program)
         self._points = _instrumentation(program, check_instrument(instrument))
         self._carriers: Carriers
@@ -255,7 +274,7 @@ class Campaign:
         name = strategy.name
         if gc.get_count()[0] > GARBAGE:
             gc.collect()
-        collector = LogCollector() if log else None
+        collector = LogCollector() if log or self._log else None
         kernel = Kernel(
             strategy,
             self._carriers,
@@ -277,6 +296,8 @@ class Campaign:
             collector.kernel = kernel
             watch(kernel).memory = Memory()
             instruments = (ExecutionLog(collector.write),)
+        if self._invariants:
+            always(kernel, self._invariants)
         runtime = SimRuntime(kernel, instruments)
         values: list[Any] = []
         with (

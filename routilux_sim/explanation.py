@@ -9,7 +9,7 @@ from typing import NamedTuple
 from routilux_sim.execution import Execution
 from routilux_sim.faults.labels import is_fault, is_swarm, words_of
 from routilux_sim.findings import Findings
-from routilux_sim.kernel.errors import DataRaceError, DeadlockError, LivelockError
+from routilux_sim.kernel.errors import DataRaceError, DeadlockError, InvariantError, LivelockError
 from routilux_sim.phrases import SUSPENDED, at, doing, mark, waiting
 from routilux_sim.schedule import Schedule
 from routilux_sim.story import Event, Moment, Story
@@ -35,7 +35,7 @@ MARKS = 8
 SOURCE = 64
 """Characters of a source line that are shown."""
 
-_WHOLE = {"deadlock", "livelock", "race"}
+_WHOLE = {"deadlock", "invariant", "livelock", "race"}
 """Kinds of failures whose text is a report of its own, of several lines."""
 
 
@@ -316,5 +316,7 @@ def _headline(execution: Execution) -> str:
         return f"{what} after {execution.elapsed:g} virtual seconds"
     if isinstance(error, DataRaceError) and error.race is not None:
         return f"data race on {error.race.name}, seen{where}, after {execution.elapsed:g} virtual seconds"
+    if isinstance(error, InvariantError):
+        return f"invariant {error.invariant!r} broken{where}, after {execution.elapsed:g} virtual seconds"
     said = f": {error}" if str(error) else ""
     return f"{type(error).__name__}{said}{where}, after {execution.elapsed:g} virtual seconds"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from routilux_sim.coverage import Coverage
@@ -12,6 +13,7 @@ from routilux_sim.execution import Campaign, Execution, Program
 from routilux_sim.explanation import explain, explain_findings, sentence_of
 from routilux_sim.faults.arming import FaultsGiven, arm
 from routilux_sim.findings import Findings, investigate
+from routilux_sim.judge.invariants import Invariant
 from routilux_sim.judge.races import Race, RaceMode, merge, policy_of
 from routilux_sim.judge.verdict import FailureKind, Verdict, of_campaign, words_of_proof
 from routilux_sim.kernel.core import HANG_SECONDS, Limits
@@ -175,7 +177,7 @@ def explore(
     strategy: str | Strategy = "portfolio",
     max_steps: int = 1_000_000,
     max_seconds: float = 10 * 365 * 86_400.0,
-    epoch: float | None = None,
+    epoch: float | datetime | None = None,
     progress: Callable[[int], object] | None = None,
     hang_seconds: float | None = HANG_SECONDS,
     check_determinism: bool = False,
@@ -187,6 +189,8 @@ def explore(
     on_failure: Callable[[Execution], object] | None = None,
     faults: FaultsGiven = None,
     swarm: bool = False,
+    invariants: Sequence[Invariant] = (),
+    log: bool = False,
 ) -> Report:
     """Run ``program`` under many schedules; stop at the first failure, or when a budget is spent.
 
@@ -200,9 +204,9 @@ def explore(
         strategy: What makes the decisions: ``"random"``, ``"pct"``, ``"pct:3"`` (with a depth), ``"pos"``, ``"surw"``,
             ``"mutation"``, ``"dfs"``, ``"dfs:2"`` (with the most preemptions), ``"dpor"``, ``"fifo"``, ``"portfolio"``
             (several of them) or a `Strategy`.
-        max_steps: As for `simulate`, for each execution; so are ``max_seconds`` and ``epoch``.
+        max_steps: As for `simulate`, for each execution; so is ``max_seconds``.
         max_seconds: Virtual seconds.
-        epoch: Seconds since 1970.
+        epoch: As for `simulate`.
         progress: Called after each schedule, in real time, with how many have run.
         hang_seconds: As for `simulate`, for each execution.
         check_determinism: Run every schedule a second time, and stop when the program does not do the same: the verdict
@@ -218,6 +222,8 @@ def explore(
         on_failure: Called with the failing execution as soon as it is sure to fail again, before it is shrunk.
         faults: As for `simulate`. ``"dfs"`` and ``"dpor"`` try what is only likely both ways.
         swarm: As for `simulate`: each schedule draws which of the faults exist.
+        invariants: As for `simulate`, in each execution.
+        log: Whether each execution keeps a log, for a program that looks at it; that takes time.
 
     Raises:
         ValueError, TypeError: An unknown strategy, a budget that is not a number above 0, or workers for a strategy
@@ -229,7 +235,16 @@ def explore(
     check_workers(workers)
     chosen = make_strategy(strategy)
     limits = Limits(max_steps, max_seconds, hang_seconds)
-    campaign = Campaign(program, limits, epoch_of(epoch), instrument, policy_of(races, allow_races), arm(faults, swarm))
+    campaign = Campaign(
+        program,
+        limits,
+        epoch_of(epoch),
+        instrument,
+        policy_of(races, allow_races),
+        arm(faults, swarm),
+        invariants=invariants,
+        log=log,
+    )
     began = _clock()
     search = Search(
         campaign,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from routilux_sim.execution import Campaign, Execution, Program
 from routilux_sim.faults.arming import Armed, FaultsGiven, arm
+from routilux_sim.judge.invariants import Invariant
 from routilux_sim.judge.races import RaceMode, RacePolicy, policy_of
 from routilux_sim.kernel.core import HANG_SECONDS, Limits
 from routilux_sim.kernel.errors import DivergenceError
@@ -31,6 +32,7 @@ def replay(
     allow_races: Sequence[str] = (),
     faults: FaultsGiven = None,
     swarm: bool = False,
+    invariants: Sequence[Invariant] = (),
 ) -> Execution:
     """Run ``program`` under recorded decisions.
 
@@ -46,6 +48,7 @@ def replay(
         allow_races: As for `simulate`, if ``races`` is given.
         faults: As for `simulate`; None: what could go wrong when the schedule was recorded.
         swarm: As for `simulate`, if ``faults`` is given.
+        invariants: As for `simulate`; the file does not keep them.
 
     Returns:
         What came of it. If the program does not follow the schedule, ``error`` is a `DivergenceError` that names the
@@ -70,6 +73,7 @@ def replay(
         policy_of(races, allow_races),
         None if kept is None else kept.kind,
         None if faults is None else arm(faults, swarm),
+        invariants,
     )
     with campaign.running():
         execution = rerun(campaign, schedule, log=log)
@@ -86,6 +90,8 @@ def campaign_of(
     races: RacePolicy | None = None,
     kind: str | None = None,
     faults: Armed | None = None,
+    invariants: Sequence[Invariant] = (),
+    log: bool = False,
 ) -> Campaign:
     """What can run a schedule again: with the memory points that it was recorded with, and races as failures if so.
 
@@ -97,6 +103,8 @@ def campaign_of(
         races: What is to be done about races; None: what was done.
         kind: What kind of failure it is, if that is known.
         faults: What may go wrong; None: what could then.
+        invariants: What is checked at each step.
+        log: Whether each execution keeps a log, also if it is not asked to.
     """
     if limits is None:
         limits = Limits(schedule.max_steps or Limits().max_steps)
@@ -105,7 +113,16 @@ def campaign_of(
         races = RacePolicy("fail", points.get("allow_races", ()))
     if faults is None and schedule.faults is not None:
         faults = arm(schedule.faults["plan"], schedule.faults["swarm"])
-    return Campaign(program, limits, schedule.epoch_ns, instrument or points.get("instrument"), races, faults)
+    return Campaign(
+        program,
+        limits,
+        schedule.epoch_ns,
+        instrument or points.get("instrument"),
+        races,
+        faults,
+        invariants=invariants,
+        log=log,
+    )
 
 
 def rerun(campaign: Campaign, schedule: Schedule, *, log: bool) -> Execution:

@@ -10,6 +10,8 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from routilux_sim.kernel.trace import address
+
 __all__ = ["settle", "shuffle"]
 
 STEP = 16
@@ -40,8 +42,9 @@ def settle() -> list[Any]:
         for _ in range(MOST):
             block = make()
             kept.append(block)
-            row = row + 1 if id(block) - last == size else 0
-            last = id(block)
+            # In units of 16 bytes. Not `id`: auditing hooks are told of it, and it is called a hundred thousand times.
+            row = row + 1 if address(block) - last == size // STEP else 0
+            last = address(block)
             if row >= fresh:
                 break
     return kept

@@ -7,7 +7,7 @@ from typing import Any
 
 from routilux_sim.judge.stacks import is_machinery
 from routilux_sim.judge.verdict import kind_of
-from routilux_sim.kernel.errors import DataRaceError, DeadlockError, LivelockError
+from routilux_sim.kernel.errors import DataRaceError, DeadlockError, InvariantError, LivelockError
 
 __all__ = ["Signature", "signature_of"]
 
@@ -19,7 +19,7 @@ def signature_of(error: BaseException | None) -> Signature | None:
     """What an execution's failure is known by; None if it has not failed.
 
     The kind; of an exception its type and the function that raised it, of a deadlock its cause and what waits in the
-    ring, of a livelock its cause, of a data race the two accesses.
+    ring, of a livelock its cause, of a data race the two accesses, of an invariant its name.
     """
     if error is None:
         return None
@@ -30,8 +30,8 @@ def signature_of(error: BaseException | None) -> Signature | None:
         return kind, error.cause, error.shape
     if isinstance(error, LivelockError):
         return kind, error.cause
-    if isinstance(error, DataRaceError):
-        return kind, getattr(error.race, "key", None)
+    if isinstance(error, DataRaceError | InvariantError):
+        return kind, error.invariant if isinstance(error, InvariantError) else getattr(error.race, "key", None)
     return kind, type(error), _raised_in(error.__traceback__)
 
 

@@ -9,7 +9,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from routilux_sim.kernel.errors import DataRaceError, DeadlockError, LivelockError, SimulationError
+from routilux_sim.kernel.errors import (
+    DataRaceError,
+    DeadlockError,
+    InvariantError,
+    LivelockError,
+    SimulationError,
+)
 
 __all__ = ["FailureKind", "Verdict", "kind_of", "of_campaign", "of_execution", "words_of_proof"]
 
@@ -25,6 +31,8 @@ def kind_of(error: BaseException) -> FailureKind | None:
         return "livelock"
     if isinstance(error, DataRaceError):
         return "race"
+    if isinstance(error, InvariantError):
+        return "invariant"
     return None if isinstance(error, SimulationError) else "exception"
 
 

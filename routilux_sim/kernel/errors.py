@@ -14,6 +14,7 @@ __all__ = [
     "EscapeError",
     "HangError",
     "InconclusiveError",
+    "InvariantError",
     "LimitReachedError",
     "LivelockError",
     "NondeterminismError",
@@ -78,6 +79,22 @@ class DataRaceError(SimulationError):
     def __init__(self, message: str, race: Any = None) -> None:
         super().__init__(message)
         self.race = race
+
+
+class InvariantError(SimulationError):
+    """Something that must always hold did not, or what must come true in time did not; its ``__cause__`` may say why.
+
+    Attributes:
+        invariant: The name of the function that said so.
+        step: After how many scheduling points and clock readings.
+        task: The name of the task whose doing it was.
+    """
+
+    def __init__(self, message: str, *, invariant: str, step: int, task: str) -> None:
+        super().__init__(message)
+        self.invariant = invariant
+        self.step = step
+        self.task = task
 
 
 class EscapeError(SimulationError):

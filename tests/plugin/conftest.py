@@ -7,6 +7,7 @@ import pytest
 # A pytest that runs inside this one forgets the modules that it has loaded; these must not exist twice.
 import routilux_sim.cli
 import routilux_sim.points.instrumentation
+import routilux_sim.pytest_running
 import routilux_sim.simulation
 
 __all__ = ["routilux_sim"]

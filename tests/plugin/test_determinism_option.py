@@ -142,7 +142,7 @@ def test_a_failure_that_comes_back_has_no_such_note(pytester):
         assert False, "always"
 
     def test_afterwards():
-        assert len(seen) == 2
+        assert len(seen) >= 2
     """
     result = run(pytester, body)
     result.assert_outcomes(failed=1, passed=1)
