@@ -38,6 +38,14 @@ def _is_failure(error: BaseException) -> bool:
     return not isinstance(error, pytest.skip.Exception | pytest.xfail.Exception) and not given.is_control(error)
 
 
+def _faults(marker: pytest.Mark, handles: list[Sim]) -> dict[str, Any]:
+    """What may go wrong: as the fixture was told, or else as the marker says."""
+    told = [handle for handle in handles if handle.faults is not None]
+    if told:
+        return {"faults": told[0].faults, "swarm": told[0].swarm}
+    return {"faults": marker.kwargs.get("faults"), "swarm": marker.kwargs.get("swarm", False)}
+
+
 class SimulatedTest:
     """One marked test.
 
@@ -72,6 +80,7 @@ class SimulatedTest:
             "max_steps": chosen(config, marker, "max_steps", 1_000_000),
             "hang_seconds": marker.kwargs.get("hang_seconds", 30.0),
             "epoch": marker.kwargs.get("epoch"),
+            **_faults(marker, handles),
             # Who looks at the log does so in every run.
             "log": bool(handles),
             "invariants": [invariant for handle in handles for invariant in handle.invariants],
