@@ -65,7 +65,8 @@ class SimulatedTest:
         if self._every and self._is_given:
             self._every = False
             determinism.leave_out(item, "Hypothesis makes its examples")
-        handles = [value for value in arguments.values() if isinstance(value, Sim)]
+        # The test need not have it itself: a fixture of its own may have been given it.
+        handles = [value for value in item.funcargs.values() if isinstance(value, Sim)]
         self._changeable = determinism.changeable(
             item, {name: value for name, value in arguments.items() if value not in handles}
         )
