@@ -48,6 +48,13 @@ INSTRUMENT = click.option(
 @click.command("explore")
 @PROGRAM
 @click.option("--schedules", type=click.IntRange(min=1), default=1000, show_default=True, help="How many at most.")
+@click.option(
+    "--faults",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="What may go wrong: a fault plan in TOML.",
+)
+@click.option("--swarm", is_flag=True, help="Draw for each schedule which faults exist; and let threads stall.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Begin no other after so much real time.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--strategy", help="What makes the decisions; the default is explore()'s.")
@@ -68,16 +75,11 @@ INSTRUMENT = click.option(
     help="Where replay files of failures go.",
 )
 @click.option("--max-steps", type=click.IntRange(min=1), help="Of one execution.")
-@click.option(
-    "--faults",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="What may go wrong: a fault plan in TOML.",
-)
-@click.option("--swarm", is_flag=True, help="Draw for each schedule which faults exist; and let threads stall.")
 def explore_program(
     path: str,
     schedules: int,
+    faults: Path | None,
+    swarm: bool,
     seconds: float | None,
     seed: int,
     strategy: str | None,
@@ -87,8 +89,6 @@ def explore_program(
     allow_races: tuple[str, ...],
     artifacts: Path,
     max_steps: int | None,
-    faults: Path | None,
-    swarm: bool,
 ) -> None:
     """Run MODULE:CALLABLE under many schedules, and explain the first that breaks it.
 
@@ -136,17 +136,17 @@ def explore_program(
     sys.exit(0 if report.verdict in {"passed", "exhausted"} else 1)
 
 
+def _instrument(names: tuple[str, ...]) -> str | tuple[str, ...] | None:
+    if names == ("none",):
+        return None
+    return "auto" if names in {(), ("auto",)} else names
+
+
 def _plan(file: Path) -> FaultPlan:
     try:
         return FaultPlan.from_dict(tomllib.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise click.UsageError(f"{file}: {error}") from error
-
-
-def _instrument(names: tuple[str, ...]) -> str | tuple[str, ...] | None:
-    if names == ("none",):
-        return None
-    return "auto" if names in {(), ("auto",)} else names
 
 
 def _keep_shrunk(report: Report, kept: Artifacts) -> None:

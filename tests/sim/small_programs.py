@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 from routilux_sim.execution import Campaign, Execution
+from routilux_sim.faults.arming import arm
 from routilux_sim.kernel.core import Limits, here
 
 
@@ -93,11 +94,15 @@ def outcome_of(execution: Execution) -> object:
 
 
 def outcomes(
-    program: Callable[[], Any], strategy: Any, most: int, instrument: Sequence[str] | None = None
+    program: Callable[[], Any],
+    strategy: Any,
+    most: int,
+    instrument: Sequence[str] | None = None,
+    faults: dict[str, Any] | None = None,
 ) -> tuple[set[object], int] | None:
     """What can come of a program under all schedules that a strategy tries, and how many; None if there are more."""
     found: set[object] = set()
-    campaign = Campaign(program, Limits(10_000), instrument=instrument)
+    campaign = Campaign(program, Limits(10_000), instrument=instrument, faults=arm(faults))
     count = 0
     with campaign.running():
         while strategy.begin(0):

@@ -18,6 +18,7 @@ from routilux_sim import explore
 from routilux_sim.execution import Campaign
 from routilux_sim.kernel.core import here
 from routilux_sim.strategy import reversals
+from routilux_sim.strategy.dfs import DfsStrategy
 from routilux_sim.strategy.dpor import DporStrategy
 
 MOST = 500
@@ -63,6 +64,36 @@ def test_the_outcomes_are_those_of_all_schedules_of_thousands_of_programs():
     compared, tried, reduced = held_against_brute_force(60, 4_000)
     assert compared >= 2_000
     assert reduced * 10 < tried
+
+
+def held_against_all_faults(start, count, most):
+    """The same under a plan of faults that may come; return how many were compared."""
+    plan = {
+        "spurious": [{"probability": 0.3, "after": {"kind": "empirical", "values": [0, 0.15]}}],
+        "queue": [{"probability": 0.1, "times": 1}],
+    }
+    compared = 0
+    for seed, program, operations in programs(start, count):
+        if not any(word in repr(operations) for word in ("wait", "put")):
+            continue
+        every = outcomes(program, DfsStrategy(), most, faults=plan)
+        if every is not None:
+            found = outcomes(program, DporStrategy(), most, faults=plan)
+            assert found is not None, (seed, operations)
+            assert found[0] == every[0], (seed, operations)
+            compared += 1
+    return compared
+
+
+def test_the_outcomes_under_faults_are_those_of_all_schedules():
+    """Where waits may end without a notify, and queues say that they are full."""
+    assert held_against_all_faults(1000, 60, 60) >= 10
+
+
+@pytest.mark.long
+def test_the_outcomes_under_faults_are_those_of_all_schedules_of_hundreds_of_programs():
+    """The same for some hundreds of them."""
+    assert held_against_all_faults(2000, 800, 400) >= 150
 
 
 def locked_counter(tasks, memory=True):
