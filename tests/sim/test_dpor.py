@@ -91,8 +91,8 @@ def test_the_outcomes_under_faults_are_those_of_all_schedules():
 
 
 @pytest.mark.long
-def test_the_outcomes_under_faults_are_those_of_all_schedules_of_hundreds_of_programs():
-    """The same for some hundreds of them."""
+def test_the_outcomes_under_faults_are_those_of_all_schedules_of_many_programs():
+    """The same for more than a hundred of them."""
     assert held_against_all_faults(2000, 800, 400) >= 150
 
 
