@@ -199,7 +199,7 @@ print(time.process_time() - began)
 
 
 def test_an_unused_plugin_costs_little():
-    """Loading it and making ready what modules are about to capture: 9 ms where 20 are allowed, the best of five.
+    """Loading it and making ready what modules are about to capture: some 12 ms where 20 are allowed, the best of five.
 
     Of processor time, with a margin of two for slower machines.
     """
