@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
 if TYPE_CHECKING:
+    from routilux_sim.faults import FaultPlan
     from routilux_sim.kernel.core import Kernel
 
 __all__ = ["Sim", "sim"]
@@ -20,10 +21,14 @@ class Sim:
 
     Attributes:
         invariants: What was said with `always` before the test began: it holds in each of its executions.
+        faults: What may go wrong in each of them; None: what the marker says.
+        swarm: Whether each execution draws which of the faults exist.
     """
 
     def __init__(self) -> None:
         self.invariants: list[Callable[[], object]] = []
+        self.faults: FaultPlan | None = None
+        self.swarm = False
 
     @property
     def now(self) -> float:
@@ -46,6 +51,29 @@ class Sim:
         from routilux_sim.execution import log_of  # noqa: PLC0415 - nothing of the simulator before it is used
 
         return log_of(_kernel("log"))
+
+    def fault(self, plan: FaultPlan | Mapping[str, Any], *, swarm: bool = False) -> None:
+        """Let go wrong what a plan says, in all schedules of the test: to be said in a fixture, before the test begins.
+
+        Args:
+            plan: As for ``explore(faults=)``; it goes before what the marker says.
+            swarm: Whether each schedule draws which of the faults exist.
+
+        Raises:
+            RuntimeError: The test has begun, or has a plan from another call.
+            ValueError: It is no plan.
+        """
+        from routilux_sim.faults import FaultPlan  # noqa: PLC0415 - nothing of the simulator before it is used
+
+        if _running() is not None:
+            raise RuntimeError(
+                "sim.fault is for a fixture: what may go wrong is settled before the test begins; or give the plan to "
+                "the marker, sim(faults=...)"
+            )
+        if self.faults is not None:
+            raise RuntimeError("sim.fault has been called before; put everything that may go wrong in one plan")
+        self.faults = FaultPlan.from_dict(plan)
+        self.swarm = swarm
 
     def always(self, invariant: _Function) -> _Function:
         """Have ``invariant`` checked at each step from now on; said before the test begins, in all of its schedules.

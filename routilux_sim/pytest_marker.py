@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ MARKER = (
     "threads and virtual time, under so many schedules; seed= fixes the seed instead of deriving it from --sim-seed; "
     "hang_seconds= is the real time without a step after which a schedule is broken off, None for none; "
     "epoch= is what the wall clock reads at the beginning, a datetime or seconds since 1970; "
+    "faults= is what may go wrong, a FaultPlan or a dictionary; swarm=True has each schedule draw which of it exists; "
     "races='report' or 'fail' looks for data races, but not for those in allow_races=; instrument='auto', or a list of "
     "modules, makes accesses to the memory that tasks share scheduling points, too. What is said at the command line "
     "(--sim-schedules, --sim-strategy, --sim-max-steps) goes before the marker, and the marker before the ini file"
@@ -39,6 +40,8 @@ def check_marker(item: pytest.Item, marker: pytest.Mark) -> None:
             raise pytest.UsageError(f"{item.nodeid}: sim({name}={value!r}) is out of range; see 'pytest --markers'")
     if isinstance(marker.kwargs.get("strategy"), str):
         _check_strategy(item, marker.kwargs["strategy"])
+    if marker.kwargs.get("faults") is not None:
+        _check_faults(item, marker.kwargs["faults"])
 
 
 def _check_function(item: pytest.Item) -> None:
@@ -82,6 +85,8 @@ _ARGUMENTS: dict[str, Callable[[Any], bool]] = {
     "max_steps": lambda value: _is_whole(value) and value >= 1,
     "hang_seconds": lambda value: value is None or (_is_number(value) and value > 0),
     "epoch": _is_epoch,
+    "faults": lambda value: value is None or isinstance(value, Mapping) or type(value).__name__ == "FaultPlan",
+    "swarm": lambda value: isinstance(value, bool),
     **pytest_races.ARGUMENTS,
     **pytest_points.ARGUMENTS,
 }
@@ -97,3 +102,14 @@ def _check_strategy(item: pytest.Item, name: str) -> None:
         check_name(name)
     except ValueError as error:
         raise pytest.UsageError(f"{item.nodeid}: {error}") from error
+
+
+def _check_faults(item: pytest.Item, plan: Any) -> None:
+    try:
+        from routilux_sim.faults import FaultPlan  # noqa: PLC0415 - not before a marked test is there
+    except ModuleNotFoundError:
+        return  # running the test says what to install
+    try:
+        FaultPlan.from_dict(plan)
+    except ValueError as error:
+        raise pytest.UsageError(f"{item.nodeid}: sim(faults=): {error}") from error

@@ -38,6 +38,14 @@ def _is_failure(error: BaseException) -> bool:
     return not isinstance(error, pytest.skip.Exception | pytest.xfail.Exception) and not given.is_control(error)
 
 
+def _faults(marker: pytest.Mark, handles: list[Sim]) -> dict[str, Any]:
+    """What may go wrong: as the fixture was told, or else as the marker says."""
+    told = [handle for handle in handles if handle.faults is not None]
+    if told:
+        return {"faults": told[0].faults, "swarm": told[0].swarm}
+    return {"faults": marker.kwargs.get("faults"), "swarm": marker.kwargs.get("swarm", False)}
+
+
 class SimulatedTest:
     """One marked test.
 
@@ -57,7 +65,8 @@ class SimulatedTest:
         if self._every and self._is_given:
             self._every = False
             determinism.leave_out(item, "Hypothesis makes its examples")
-        handles = [value for value in arguments.values() if isinstance(value, Sim)]
+        # The test need not have it itself: a fixture of its own may have been given it.
+        handles = [value for value in item.funcargs.values() if isinstance(value, Sim)]
         self._changeable = determinism.changeable(
             item, {name: value for name, value in arguments.items() if value not in handles}
         )
@@ -72,6 +81,7 @@ class SimulatedTest:
             "max_steps": chosen(config, marker, "max_steps", 1_000_000),
             "hang_seconds": marker.kwargs.get("hang_seconds", 30.0),
             "epoch": marker.kwargs.get("epoch"),
+            **_faults(marker, handles),
             # Who looks at the log does so in every run.
             "log": bool(handles),
             "invariants": [invariant for handle in handles for invariant in handle.invariants],

@@ -117,8 +117,10 @@ class _Checked(Watched):
 
     def _broken(self, op: str, obj: Any) -> BaseException | None:
         """What does not hold, or else went wrong in looking; None if all is well."""
-        kept = self.trace, self.edges, self.at_point
-        self.trace = self.edges = self.at_point = None
+        kept = self.trace, self.edges, self.at_point, self.faults
+        self.trace = self.edges = self.at_point = self.faults = None
+        # In whose place faults may have put a function of theirs.
+        point = vars(self).pop("point", None)
         self.__class__ = _Still
         try:
             return self._first_broken(op, obj)
@@ -128,7 +130,9 @@ class _Checked(Watched):
             return error
         finally:
             self.__class__ = _Checked
-            self.trace, self.edges, self.at_point = kept
+            self.trace, self.edges, self.at_point, self.faults = kept
+            if point is not None:
+                vars(self)["point"] = point
 
     def _first_broken(self, op: str, obj: Any) -> InvariantError | None:
         for name, invariant in self.invariants:

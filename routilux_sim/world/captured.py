@@ -125,7 +125,8 @@ class Captured:
         self._swaps: list[_Swap] = []
         # What is found only by way of one program, or among what is young, goes when it has ended.
         self._passing: list[_Swap] = []
-        self._modules: set[int] = set()
+        # Kept, for no other module to have the address of one that is gone.
+        self._modules: dict[int, object] = {}
         self._promotions: object = None
         self._temporary: dict[int, Any] = {}
 
@@ -162,7 +163,7 @@ class Captured:
             swaps = self._passing
         else:
             self._begin_anew(wanted)
-        self._modules = {address(module) for module in sys.modules.values()}
+        self._modules = {address(module): module for module in list(sys.modules.values())}
         _Search(self._targets, self._over, swaps).run(objects)
         if prepared:
             _Search(self._targets, self._over, self._passing).run(_reachable([program], set()))

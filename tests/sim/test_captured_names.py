@@ -201,6 +201,18 @@ def test_modules_that_come_later_are_found():
         del sys.modules["came_later"]
 
 
+def test_modules_that_come_and_go_are_found_each_time():
+    """Also where one takes the place in memory of one that is gone."""
+    simulate(lambda: None)
+    for _ in range(30):
+        sys.modules["passing"] = types.ModuleType("passing")
+        try:
+            exec("from datetime import datetime\ndef look(): return datetime.now().year", vars(sys.modules["passing"]))
+            assert simulate(sys.modules["passing"].look, epoch=2e9).value == 2033
+        finally:
+            del sys.modules["passing"]
+
+
 def test_an_import_inside_waits_for_the_task_that_imports(tmp_path, monkeypatch):
     """A module that is being imported by one thread is finished before another sees it, under every schedule."""
     (tmp_path / "slow_to_import.py").write_text("import time\ntime.sleep(1)\nvalue = 1\n")
