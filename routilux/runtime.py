@@ -77,6 +77,8 @@ class OsRuntime(Runtime):
             callback = reference()
             if callback is not None:
                 callback()
+        # A `WeakMethod` that outlives its object in an interpreter that is being taken down fails, on standard error.
+        self._exit_calls.clear()
 
 
 _os_runtime = OsRuntime()

@@ -111,7 +111,7 @@ def explore_program(
         "races": races,
         "allow_races": allow_races or None,
         "max_steps": max_steps,
-        "faults": None if faults is None else _plan(faults),
+        "faults": None if faults is None else _plan(faults, only_from),
         "swarm": swarm or None,
     }
     kept = Artifacts(artifacts, path.replace(":", "."), path, digest_of(program))
@@ -152,11 +152,13 @@ def instrument_of(names: tuple[str, ...]) -> str | tuple[str, ...] | None:
     return "auto" if names in {(), ("auto",)} else names
 
 
-def _plan(file: Path) -> FaultPlan:
+def _plan(file: Path, only_from: tuple[str, ...]) -> FaultPlan:
     try:
-        return FaultPlan.from_dict(tomllib.loads(file.read_text(encoding="utf-8")))
+        plan = FaultPlan.from_dict(tomllib.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise click.UsageError(f"{file}: {error}") from error
+    _check_exceptions(plan, only_from)
+    return plan
 
 
 def _keep_shrunk(report: Report, kept: Artifacts) -> None:

@@ -67,3 +67,13 @@ def test_a_file_that_is_no_plan_is_refused(invoke, file, words):
     code, output = invoke("explore", "hasty_program:in_time", "--faults", file)
     assert code == 2
     assert words in " ".join(output.split())
+
+
+def test_only_from_limits_what_a_plan_may_raise(invoke, tmp_path):
+    """Its exceptions are imported, too; those of the library may be."""
+    plan = tmp_path / "elsewhere.toml"
+    plan.write_text('[[raise]]\nroutine = "any"\nerror = "subprocess:SubprocessError"\n')
+    args = ("explore", "hasty_program:in_time", "--instrument", "none", "--only-from", "hasty_program", "--faults")
+    code, output = invoke(*args, str(plan))
+    assert code == 2
+    assert "'subprocess:SubprocessError' is not allowed" in " ".join(output.split())
