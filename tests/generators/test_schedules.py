@@ -82,7 +82,7 @@ def test_the_arguments_shrink_with_the_schedule():
     told = "\n".join(caught.value.__notes__)
     assert "count=2," in told
     assert re.search(r"schedule=GivenSchedule\(\{\(1, \d\): 1\}\),", told)
-    assert re.search(r"decisions, except: 't1' runs instead of 't0', which is to acquire Lock-1$", told)
+    assert re.search(r"decisions, except: 't1' runs instead of 't0', which is to acquire Lock-1$", told, re.MULTILINE)
 
 
 def test_the_plain_schedule_is_the_simplest():
