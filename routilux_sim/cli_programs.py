@@ -25,7 +25,7 @@ from routilux_sim.replays import campaign_of
 from routilux_sim.replays import replay as run_again
 from routilux_sim.world import ready
 
-__all__ = ["COMMANDS", "INSTRUMENT", "ONLY_FROM", "instrument_of", "load_program", "opened"]
+__all__ = ["ARTIFACTS", "COMMANDS", "INSTRUMENT", "ONLY_FROM", "instrument_of", "load_program", "opened"]
 
 QUIET = 2.0
 """Real seconds before progress is shown."""
@@ -36,6 +36,13 @@ _clock = time.perf_counter
 PROGRAM = click.argument("path", metavar="MODULE:CALLABLE")
 SAME_PROGRAM = click.argument("path", metavar="[MODULE:CALLABLE]", required=False)
 FILE = click.argument("file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+ARTIFACTS = click.option(
+    "--artifacts",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(FOLDER),
+    show_default=True,
+    help="Where replay files of failures go.",
+)
 ONLY_FROM = click.option(
     "--only-from",
     multiple=True,
@@ -74,13 +81,7 @@ INSTRUMENT = click.option(
     metavar="WHAT",
     help="A harmless one, by what is accessed (Counter.value) or where (bank.py:12); may be given again.",
 )
-@click.option(
-    "--artifacts",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path(FOLDER),
-    show_default=True,
-    help="Where replay files of failures go.",
-)
+@ARTIFACTS
 @click.option("--max-steps", type=click.IntRange(min=1), help="Of one execution.")
 @ONLY_FROM
 def explore_program(

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import click
 
-from routilux_sim.artifacts import FOLDER, Artifacts
-from routilux_sim.cli_programs import ONLY_FROM
+from routilux_sim.artifacts import Artifacts
+from routilux_sim.cli_programs import ARTIFACTS, ONLY_FROM
 from routilux_sim.determinism.processes import difference_between_processes
 from routilux_sim.replay_files import ReplayFile, ReplayFileError, load_replay
 from routilux_sim.scenario import Outcome, Scenario, ScenarioError, load_scenario, run_scenario
@@ -39,13 +39,7 @@ _clock = time.perf_counter
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the execution log (JSON lines) here: of the failing schedule, or of the first. Of one scenario only.",
 )
-@click.option(
-    "--artifacts",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path(FOLDER),
-    show_default=True,
-    help="Where replay files of failures go.",
-)
+@ARTIFACTS
 @click.option(
     "--check-determinism",
     is_flag=True,

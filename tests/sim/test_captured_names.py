@@ -84,6 +84,35 @@ def test_what_the_interpreter_keeps_for_reuse_is_not_freed_again():
     assert ran.returncode == 0, ran.stderr
 
 
+MANY_CAMPAIGNS = """
+import gc, threading
+from routilux_sim import simulate
+from routilux_sim.world import install
+
+def young():
+    return [threading.Lock for _ in range(50)]
+
+gc.disable()
+kept = [young() for _ in range(50)]
+swaps = []
+for _ in range(4):
+    assert simulate(threading.Lock).error is None
+    swaps.append(len(install._captured._swaps) + len(install._captured._passing))
+print(*swaps)
+"""
+
+
+def test_a_campaign_does_not_keep_what_the_next_one_finds_again():
+    """Without pytest, references in young objects are found each time: four campaigns do not hold four of each."""
+    ran = subprocess.run(
+        [sys.executable, "-c", MANY_CAMPAIGNS], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ran.returncode == 0, ran.stderr
+    first, *later = map(int, ran.stdout.split())
+    assert first >= 2500
+    assert later == [first] * 3
+
+
 def test_chance_is_seeded_also_for_captured_names():
     """The same seed gives the same bytes, numbers and identifiers; another seed gives others."""
     first, again, other = (simulate(captured_program.chance, seed=seed).result() for seed in (1, 1, 2))
