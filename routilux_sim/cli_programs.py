@@ -268,6 +268,8 @@ def opened(file: Path, path: str | None, only_from: tuple[str, ...]) -> tuple[Re
     path = path or kept.program
     if path is None:
         raise click.UsageError(f"{file} does not say which program it is of; add MODULE:CALLABLE")
+    if path.endswith(".toml"):
+        raise click.UsageError(f"{file} is of a scenario: routilux-sim run {path} --replay {file}")
     if "::" in path:
         raise click.UsageError(
             f"{file} is of the test {path}, which pytest runs: pytest --sim-replay={file} '{path}'; "

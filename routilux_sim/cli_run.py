@@ -13,7 +13,7 @@ import click
 from routilux_sim.artifacts import Artifacts
 from routilux_sim.cli_programs import ARTIFACTS, ONLY_FROM
 from routilux_sim.determinism.processes import difference_between_processes
-from routilux_sim.replay_files import ReplayFile, ReplayFileError, load_replay
+from routilux_sim.replay_files import ReplayFile, ReplayFileError, digest_of, load_replay
 from routilux_sim.scenario import Outcome, Scenario, ScenarioError, load_scenario, run_scenario
 from routilux_sim.scenario.histogram import histogram, spread
 
@@ -164,7 +164,7 @@ def _keep(scenario: Scenario, outcome: Outcome, artifacts: Path) -> Path | None:
     """Keep the failing schedule."""
     if outcome.execution is None:
         return None
-    kept = Artifacts(artifacts, scenario.path.stem, None, None)
+    kept = Artifacts(artifacts, scenario.path.stem, str(scenario.path), digest_of(scenario.path))
     try:
         kept.keep(outcome.execution)
     except OSError as error:

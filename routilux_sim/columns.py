@@ -60,7 +60,7 @@ def columns(timeline: Timeline, steps: Iterable[int], width: int, current: int |
         cells[own.index(step.task) if step.task in own else -1] = _cell(timeline, step, name)
         failing = index == timeline.failing
         table.add_row(
-            Text(f"{sign}{index}"),
+            Text(f"{sign}{timeline.number(index)}"),
             Text(_seconds(step.t_ns)),
             *cells,
             style="bold red" if failing else "reverse" if index == current else None,
@@ -157,7 +157,7 @@ class Walk:
         around = max(3, (height - 16) // 2)
         nearby = self.steps[max(0, self._at - around) : self._at + around + 1]
         parts: list[RenderableType] = [columns(timeline, nearby, width, index)]
-        title = f"step {index} of {len(timeline.steps)}, at {_seconds(step.t_ns)}"
+        title = f"step {timeline.number(index)} of {timeline.total}, at {_seconds(step.t_ns)}"
         parts.append(_plain(f"{title}: {timeline.name_of(step.task)} {step.text}", "bold"))
         if index == timeline.failing:
             parts.append(_plain(f"fails here: {timeline.headline}", "bold red"))
@@ -217,7 +217,7 @@ def side_by_side(
     """
     at = parting(one, other)
     sides = zip(names, (one, other), strict=True)
-    lines: list[RenderableType] = [_plain(f"{name}: {each.headline}") for name, each in sides]
+    lines: list[RenderableType] = [_plain(f"{name}: {each.headline.partition(chr(10))[0]}") for name, each in sides]
     if at is None:
         return Group(*lines, _plain(f"all {len(one.choices)} decisions are the same"))
     lines.append(_plain(f"the first {at} decisions are the same; they part at decision {at}", "bold"))
@@ -245,7 +245,7 @@ def _around(timeline: Timeline, at: int, *, everything: bool) -> list[Text]:
     after = [index for index in rows if index >= step][:AFTER]
     cells = []
     for index in before + after:
-        cell = Text(f"{index:>5} ", "dim" if index < step else "")
+        cell = Text(f"{timeline.number(index):>5} ", "dim" if index < step else "")
         cell.append(_cell(timeline, timeline.steps[index], timeline.name_of(timeline.steps[index].task)))
         if index == timeline.failing:
             cell.stylize("bold red")

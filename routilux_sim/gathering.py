@@ -22,6 +22,7 @@ from routilux_sim.story import TOLD, Event, Teller
 from routilux_sim.timeline import Activity, Arrow, Choice, Graph, Hold, Lane, Link, Node, Run, Step, Timeline, Wait
 
 if TYPE_CHECKING:
+    from routilux.connection import Connection
     from routilux.engine.activation import Activation
     from routilux.flow import Flow
     from routilux.job_state import JobState
@@ -52,12 +53,23 @@ _TURNS = {"acquire", "reacquire", "get", "put", "take"}
 class Gatherer(Teller):
     """Notes all that a timeline holds; see `routilux_sim.story.Teller`.
 
+    Steps are counted from the execution's first here, and from the timeline's first in what is made of it.
+
+    Args:
+        skip: So many steps at the beginning are not noted, only what they leave behind: waits and locks held. From
+            there on it is as many as `routilux_sim.story.TOLD`.
+
     Attributes:
+        count: How many steps there have been, noted or not.
         flows: To be given to the execution as an instrument.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, skip: int = 0) -> None:
         super().__init__()
+        self.count = 0
+        self._skip = skip
+        self._decided = 0
+        self._last_task = 0
         self._times: list[int] = []
         self._latest: dict[int, int] = {}
         self._lanes: dict[int, list[Any]] = {}
@@ -90,7 +102,7 @@ class Gatherer(Teller):
     def latest(self) -> int:
         """The number of the running task's latest step."""
         task = self._kernel.current
-        return max(0, len(self._times) - 1) if task is None else self._latest.get(task.number, 0)
+        return max(0, self.count - 1) if task is None else self._latest.get(task.number, 0)
 
     def number(self, obj: Any) -> int:
         """Tells an object from others."""
@@ -98,35 +110,42 @@ class Gatherer(Teller):
 
     def step(self, task: Task, op: str, obj: Any, place: RawPlace | None) -> None:  # noqa: ARG002 - looked up here
         """Hear that a task does something now."""
-        if not self._add(task, op, obj):
-            return
+        event = self._add(task, op, obj)
         if op.startswith(SUSPENDED):
             owner = getattr(obj, "owner", None)
-            event = self.story.events[-1]
             holder = owner.number if isinstance(owner, Task) else 0
-            wait = [event.task, op.removeprefix(SUSPENDED), event, self.latest, None, self._kernel.now, None, True]
-            self._waits.append([*wait, holder])
-            self._asleep[task.number] = self._waits[-1]
+            wait = [task.number, op.removeprefix(SUSPENDED), event, self.latest, None, self._kernel.now, None, True]
+            wait.append(holder)
+            if event is not None:
+                self._waits.append(wait)
+            self._asleep[task.number] = wait
 
     def resumed(self, task: Task, op: str, obj: Any) -> None:
         """Hear that a task goes on; `_turn` has been told of it already."""
 
     @property
-    def has_room(self) -> bool:
-        """Whether another step is noted; what comes after the last is told by nothing."""
-        return len(self._times) < TOLD
+    def is_told(self) -> bool:
+        """Whether what comes of the running task's latest step is noted; of those after the last nothing is."""
+        return self.latest < self._skip + TOLD
 
-    def _add(self, task: Task, op: str, obj: Any) -> bool:
-        if not self.has_room:
-            self.story.is_whole = False
-            return False
-        self._latest[task.number] = len(self._times)
-        self._times.append(self._kernel.now)
-        self.story.events.append(self._event(task, op, obj, sys._getframe(2)))  # noqa: SLF001 - likewise
+    def _add(self, task: Task, op: str, obj: Any) -> Event | None:
+        """Count a step; None after the last one that is noted."""
+        number = self.count
+        self._latest[task.number] = number
+        self._last_task = task.number
         lane = self._lane(task)
         if lane[1] is None:
-            lane[1] = self.latest
-        return True
+            lane[1] = number
+        event = None
+        if number < self._skip + TOLD:
+            event = self._event(task, op, obj, sys._getframe(2))  # noqa: SLF001 - likewise
+            if number < self._skip:
+                self._decided = event.decision
+            else:
+                self._times.append(self._kernel.now)
+                self.story.events.append(event)
+        self.count += 1
+        return event
 
     def _lane(self, task: Task) -> list[Any]:
         return self._lanes.setdefault(task.number, [task.name, None, None])
@@ -143,9 +162,9 @@ class Gatherer(Teller):
             self._add(task, op, None)
             return
         barred = self._barred.pop(task.number, None)
-        if barred is not None and self.has_room:
+        if barred is not None:
             # `step` is about to hear of what it does now.
-            barred[4], barred[6] = len(self._times), self._kernel.now
+            barred[4], barred[6] = self.count, self._kernel.now
         wait = self._asleep.pop(task.number, None)
         if wait is None:
             return
@@ -154,16 +173,16 @@ class Gatherer(Teller):
             told = (_GOES_ON if wait[1] in _PAUSES else _OUT_OF_TIME) + wait[1]
         else:
             told = op if op in _TURNS else _GOES_ON + op
-        if self._add(task, told, obj):
-            wait[4], wait[6], wait[7] = self.latest, self._kernel.now, task.woken
+        self._add(task, told, obj)
+        wait[4], wait[6], wait[7] = self.latest, self._kernel.now, task.woken
 
     def _ended(self, task: Task) -> None:
-        if self._add(task, "end", None):
-            self._lane(task)[2] = self.latest
+        self._add(task, "end", None)
+        self._lane(task)[2] = self.latest
 
     def barred(self, task: Task, obj: Any) -> None:
         """Hear that a task, which was about to do something, cannot: another has just taken what it needs."""
-        if task.number in self._asleep or not self._times or not self.has_room:
+        if task.number in self._asleep or not self.count or not self.is_told:
             return
         event = self._event(task, task.op, obj, sys._getframe(1))  # noqa: SLF001 - as the story does
         holder = 0 if self._kernel.current is None else self._kernel.current.number
@@ -174,14 +193,14 @@ class Gatherer(Teller):
     def went_on(self, op: str) -> None:
         """Hear that the current task goes on, which let others run first."""
         task = self._kernel.current
-        if task is not None and self._times and self.story.events[-1].task != task.number:
+        if task is not None and self.count and self._last_task != task.number:
             self._add(task, _GOES_ON + op, None)
 
     def took(self, obj: Any) -> None:
         """Hear that the current task has taken a lock."""
         task = self._kernel.current
         # Who only waits until a lock is free has not taken it.
-        if task is not None and obj.owner is task and self.has_room:
+        if task is not None and obj.owner is task and self.is_told:
             number = self.number(obj)
             hold = [task.number, number, label_of(obj), self.latest, None, self._kernel.now, None]
             self._holds.append(hold)
@@ -201,10 +220,19 @@ class Gatherer(Teller):
         story, events = self.story, self.story.events
         steps = tuple(_step(self, event, at) for event, at in zip(events, self._times, strict=True))
         waits = tuple(
-            Wait(task, op, event.obj, story.called(event), *others) for task, op, event, *others in self._waits
+            Wait(task, op, event.obj, story.called(event), *span, *others)
+            for (task, op, event, first, last, *others) in self._waits
+            if (span := self._span(first, last)) is not None
         )
         holds = tuple(
-            Hold(task, obj, story.names.get(obj, label), *others) for task, obj, label, *others in self._holds
+            Hold(task, obj, story.names.get(obj, label), *span, *others)
+            for task, obj, label, first, last, *others in self._holds
+            if (span := self._span(first, last)) is not None
+        )
+        activities = tuple(
+            Activity(task, name, *span, *others)
+            for task, name, first, last, *others in self.flows.activities
+            if (span := self._span(first, last)) is not None
         )
         runs = []
         for task, same in groupby(range(len(events)), key=lambda index: events[index].task):
@@ -218,24 +246,42 @@ class Gatherer(Teller):
             headline=headline_of(execution),
             report=explain(execution),
             elapsed_ns=execution.elapsed_ns,
-            lanes=tuple(Lane(task, *lane) for task, lane in sorted(self._lanes.items())),
+            lanes=tuple(
+                Lane(task, name, *(self._span(first or 0, last) or (None, None)))
+                for task, (name, first, last) in sorted(self._lanes.items())
+            ),
             steps=steps,
             runs=tuple(runs),
             waits=waits,
             holds=holds,
-            activities=tuple(Activity(*row) for row in self.flows.activities),
+            activities=activities,
             arrows=tuple(
-                Arrow(edge, one, two, story.names.get(obj, label)) for edge, one, two, obj, label in self._arrows.drawn
+                Arrow(edge, one - self._skip, two - self._skip, story.names.get(obj, label))
+                for edge, one, two, obj, label in self._arrows.drawn
+                if one >= self._skip
             ),
-            choices=_choices(execution, events),
+            choices=_choices(execution, events, self._decided),
             failing=self._failing(execution),
             graphs=self.flows.graphs(),
-            is_whole=story.is_whole,
+            skipped=min(self._skip, self.count),
+            left=max(0, self.count - self._skip - len(steps)),
         )
+
+    def _span(self, first: int, last: int | None) -> tuple[int, int | None] | None:
+        """From where to where in the timeline; None if that is before its beginning or after its end."""
+        ends = len(self._times)
+        first -= self._skip
+        if first >= ends or (last is not None and last < self._skip):
+            return None
+        return max(first, -1), None if last is None else min(last - self._skip, ends)
+
+    @property
+    def _is_to_the_end(self) -> bool:
+        return self.count <= self._skip + TOLD
 
     def _failing(self, execution: Execution) -> int | None:
         """The failed task's last step; the last of all if nobody in particular failed."""
-        if execution.error is None or not self._times or not self.story.is_whole:
+        if execution.error is None or not self._times or not self._is_to_the_end:
             return None
         events = self.story.events
         for index in range(len(events) - 1, -1, -1):
@@ -272,13 +318,14 @@ def _words(gatherer: Gatherer, event: Event, called: str) -> str:
     return doing(gatherer.story, event)
 
 
-def _choices(execution: Execution, events: list[Event]) -> tuple[Choice, ...]:
+def _choices(execution: Execution, events: list[Event], decided: int) -> tuple[Choice, ...]:
     found = []
     step = 0
     for index, made in enumerate(execution.schedule):
         while step < len(events) and events[step].decision <= index:
             step += 1
-        found.append(Choice(step, made.label, made.value, made.bound, made.enabled, bool(made.value) and made.is_open))
+        at = -1 if index < decided else step
+        found.append(Choice(at, made.label, made.value, made.bound, made.enabled, bool(made.value) and made.is_open))
     return tuple(found)
 
 
@@ -389,7 +436,7 @@ class _Arrows(Clocks):
     def _acquire(self, edge: str, key: tuple[int, int], obj: Any) -> None:
         task = self._gatherer.kernel.current
         released = self._freed.get(key)
-        if task is None or released is None or not self._gatherer.has_room:
+        if task is None or released is None or not self._gatherer.is_told:
             return
         seen = self._known_of.setdefault(task.number, {})
         for number, (step, known) in sorted(released[1].items(), key=lambda one: -one[1][0]):
@@ -410,22 +457,26 @@ class _Flows(Instrument):
         self._gatherer = gatherer
         self.activities: list[list[Any]] = []
         self._running: dict[tuple[str, int], list[Any]] = {}
-        self._of_flow: list[str] = []
-        # By flow, with the connections as they are in the end.
-        self._flows: dict[int, Flow] = {}
-        self._emits: dict[tuple[str, str, str], int] = {}
-        self._retries: dict[tuple[str, str], int] = {}
+        self._of_flow: list[Flow | None] = []
+        # By job: several flows may have one name.
+        self._flows: dict[str, Flow] = {}
+        # By flow's address, and emitting routine, event, receiving routine and slot.
+        self._sent: dict[tuple[int, str, str, str, str], int] = {}
+        self._retries: dict[tuple[int, str], int] = {}
 
     def emit(self, job: JobState, routine_id: str, event: str, data: dict[str, Any], targets: int) -> None:  # noqa: ARG002 - an instrument's
-        """Count it."""
-        key = job.flow_id, routine_id, event
-        self._emits[key] = self._emits.get(key, 0) + 1
+        """Count it, for each connection that there is now."""
+        flow = self._flows.get(job.job_id)
+        for each in () if flow is None else flow.connections:
+            if (each.source_id, each.event) == (routine_id, event):
+                key = id(flow), *_ends(each)
+                self._sent[key] = self._sent.get(key, 0) + 1
 
     def activation_queue(self, activation: Activation) -> None:
         """Note which flow it is of."""
         flow = activation.account.flow
         if flow is not None:
-            self._flows[id(flow)] = flow
+            self._flows[activation.job.job_id] = flow
 
     def activation_start(self, activation: Activation) -> None:
         """Begin an activity."""
@@ -433,7 +484,7 @@ class _Flows(Instrument):
         task = kernel.current
         name = f"{activation.routine_id}.{activation.slot}"
         row = [task.number if task else 0, name, self._gatherer.latest, None, kernel.now, None, None]
-        self._of_flow.append(activation.job.flow_id)
+        self._of_flow.append(self._flows.get(activation.job.job_id))
         self.activities.append(row)
         self._running[activation.job.job_id, activation.number] = row
 
@@ -443,7 +494,7 @@ class _Flows(Instrument):
 
     def activation_retry(self, activation: Activation, error: BaseException, delay: float) -> None:  # noqa: ARG002 - likewise
         """End it, for now."""
-        key = activation.job.flow_id, activation.routine_id
+        key = id(self._flows.get(activation.job.job_id)), activation.routine_id
         self._retries[key] = self._retries.get(key, 0) + 1
         self._end(activation, "retry")
 
@@ -454,28 +505,23 @@ class _Flows(Instrument):
 
     def graphs(self) -> tuple[Graph, ...]:
         """The flows that had something to do."""
-        return tuple(self._graph(flow) for flow in self._flows.values())
+        return tuple(self._graph(flow) for flow in {id(flow): flow for flow in self._flows.values()}.values())
 
     def _graph(self, flow: Flow) -> Graph:
         nodes = []
         for routine in flow.routines:
             rows = [
                 row
-                for row, flow_id in zip(self.activities, self._of_flow, strict=True)
-                if flow_id == flow.flow_id and row[1].rpartition(".")[0] == routine
+                for row, its in zip(self.activities, self._of_flow, strict=True)
+                if its is flow and row[1].rpartition(".")[0] == routine
             ]
             took = [row[5] - row[4] for row in rows if row[5] is not None]
             bad = sum(row[6] is not None and row[6] not in _FINE for row in rows)
-            retries = self._retries.get((flow.flow_id, routine), 0)
+            retries = self._retries.get((id(flow), routine), 0)
             nodes.append(Node(routine, len(rows), bad, retries, sum(took), max(took, default=0)))
-        links = [
-            Link(
-                each.source_id,
-                each.event,
-                each.target_id,
-                each.slot,
-                self._emits.get((flow.flow_id, each.source_id, each.event), 0),
-            )
-            for each in flow.connections
-        ]
+        links = [Link(*_ends(each), self._sent.get((id(flow), *_ends(each)), 0)) for each in flow.connections]
         return Graph(flow.flow_id, tuple(nodes), tuple(links))
+
+
+def _ends(connection: Connection) -> tuple[str, str, str, str]:
+    return connection.source_id, connection.event, connection.target_id, connection.slot

@@ -9,12 +9,25 @@ from typing import Any, NamedTuple
 
 import pytest
 
-__all__ = ["LAST", "Setting", "add_options", "artifacts_folder", "chosen", "command_options", "read", "setting"]
+__all__ = [
+    "DRAWING",
+    "LAST",
+    "Setting",
+    "add_options",
+    "artifacts_folder",
+    "chosen",
+    "command_options",
+    "read",
+    "setting",
+]
 
 LAST = "last"
 """As a seed: that of the run before."""
 
 MOST_WORKERS = 1024
+
+DRAWING = pytest.StashKey[Any]()
+"""Who wants tests to be drawn instead of judged: a `routilux_sim.pytest_drawing.Drawing`."""
 
 
 class Setting(NamedTuple):

@@ -16,7 +16,7 @@ from routilux_sim import given, pytest_points, pytest_races
 from routilux_sim import pytest_determinism as determinism
 from routilux_sim.pytest_first import first_of
 from routilux_sim.pytest_fixture import Sim
-from routilux_sim.pytest_options import artifacts_folder, chosen, command_options, setting
+from routilux_sim.pytest_options import DRAWING, artifacts_folder, chosen, command_options, setting
 from routilux_sim.pytest_progress import Progress
 from routilux_sim.pytest_summary import figures_of
 
@@ -99,6 +99,13 @@ class SimulatedTest:
     def run(self, program: Callable[[], object]) -> None:
         """Run the test: once, or once for each example that Hypothesis makes for it."""
         __tracebackhide__ = True
+        drawing = self._item.config.stash.get(DRAWING, None)
+        if drawing is not None:
+            if self._is_given:
+                drawing.refuse("Hypothesis makes its examples, and no schedule is of one of them")
+            else:
+                drawing.draw(program, self._item.nodeid, self._options["invariants"])
+            return
         try:
             if self._is_given:
                 self._leave_out_first()

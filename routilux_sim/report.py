@@ -63,11 +63,22 @@ def _json(data: Any) -> str:
 def _data(picture: Picture) -> dict[str, Any]:
     shown = [one for one in picture if one is not None]
     parts_at = parting(*shown) if len(shown) == 2 else None
-    return {"views": [_view(one) for one in shown], "parting": parts_at}
+    return {"views": [_view(one, parts_at) for one in shown], "parting": parts_at}
 
 
-def _view(timeline: Timeline) -> dict[str, Any]:
+def _parting_step(timeline: Timeline, parts_at: int | None) -> int | None:
+    """Where a timeline parts from the other; None if it does not, or not in what is there."""
+    if parts_at is None or parts_at >= len(timeline.choices):
+        return None
+    step, ends = timeline.choices[parts_at].step, len(timeline.steps)
+    if timeline.left == 0 and step == ends:
+        step -= 1
+    return step if 0 <= step < ends else None
+
+
+def _view(timeline: Timeline, parts_at: int | None) -> dict[str, Any]:
     texts, names = _Texts(), timeline.names()
+    ends = len(timeline.steps)
     return {
         "program": timeline.program,
         "seed": timeline.seed,
@@ -77,7 +88,11 @@ def _view(timeline: Timeline) -> dict[str, Any]:
         "report": timeline.report,
         "elapsed": timeline.elapsed_ns,
         "failing": timeline.failing,
-        "whole": timeline.is_whole,
+        "skipped": timeline.skipped,
+        "left": timeline.left,
+        "decisions": len(timeline.choices),
+        "deviations": sum(choice.value != 0 for choice in timeline.choices),
+        "parting": _parting_step(timeline, parts_at),
         "lanes": [[lane.task, names[lane.task], lane.first, lane.last] for lane in timeline.lanes],
         "steps": [
             [
@@ -102,8 +117,16 @@ def _view(timeline: Timeline) -> dict[str, Any]:
         "activities": timeline.activities,
         "arrows": [(texts(arrow.edge), arrow.source, arrow.target, texts(arrow.called)) for arrow in timeline.arrows],
         "choices": [
-            (choice.step, texts(choice.label), choice.value, choice.bound, [texts(name) for name in choice.names])
-            for choice in timeline.choices
+            (
+                index,
+                choice.step,
+                texts(choice.label),
+                choice.value,
+                choice.bound,
+                [texts(name) for name in choice.names],
+            )
+            for index, choice in enumerate(timeline.choices)
+            if 0 <= choice.step < ends
         ],
         "graphs": timeline.graphs,
         "texts": texts.all,

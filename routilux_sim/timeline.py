@@ -1,8 +1,8 @@
 """A picture's data: what each task of an execution did, waited for and held, when, and what ordered it.
 
 Plain data with no live object in it; `routilux_sim.gathering` makes it of an execution, and reports, trace files and
-the terminal are views of it. Steps are counted from 0, in the order in which they took effect; times are virtual
-nanoseconds since the beginning of the execution.
+the terminal are views of it. Steps are counted from 0, in the order in which they took effect, and -1 stands for all
+before the first that is there; times are virtual nanoseconds since the beginning of the execution.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class Choice(NamedTuple):
     """A decision.
 
     Attributes:
-        step: The first step after it; the number of steps if there is none.
+        step: The first step after it; the number of steps if there is none, -1 if that is before the first one there.
         label: What was about to be done.
         value: What was chosen; 0 is the plain choice.
         bound: Out of how many.
@@ -190,13 +190,13 @@ class Node(NamedTuple):
 
 
 class Link(NamedTuple):
-    """A connection of a flow, and how often its event was emitted."""
+    """A connection of a flow, and how many events went along it."""
 
     source: str
     event: str
     target: str
     slot: str
-    emits: int
+    sent: int
 
 
 class Graph(NamedTuple):
@@ -228,7 +228,8 @@ class Timeline(NamedTuple):
         choices: The decisions.
         failing: The step at which it failed; None if it did not, or that step is not there.
         graphs: The flows that ran.
-        is_whole: Whether all steps are there.
+        skipped: How many steps before the first are not there.
+        left: How many after the last are not.
     """
 
     program: str
@@ -248,7 +249,29 @@ class Timeline(NamedTuple):
     choices: tuple[Choice, ...]
     failing: int | None
     graphs: tuple[Graph, ...]
-    is_whole: bool
+    skipped: int
+    left: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all steps are there."""
+        return not self.skipped and not self.left
+
+    @property
+    def total(self) -> int:
+        """How many steps there were."""
+        return self.skipped + len(self.steps) + self.left
+
+    def number(self, step: int) -> int:
+        """A step's number in the whole execution."""
+        return self.skipped + step
+
+    def extent(self) -> str:
+        """Which steps are there, in words."""
+        if self.is_whole:
+            return f"{len(self.steps)} steps"
+        last = self.number(len(self.steps) - 1)
+        return f"steps {self.skipped} to {last} of {self.total}"
 
     def names(self) -> dict[int, str]:
         """The tasks' names by their numbers; of several with the same one, with the number."""

@@ -2,7 +2,10 @@
 (() => {
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const $ = (id) => document.getElementById(id);
-const AXIS = 24, GUTTER = 150, BAR = 32, STRIP = 11, PAD = 7, ROW = 20, MOST_ARROWS = 300;
+const AXIS = 44, TICKS = 22, BAR = 32, STRIP = 11, PAD = 7, ROW = 20, MOST_ARROWS = 300;
+const FAMILY = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif";
+const FONT = `12px ${FAMILY}`, MIDDLE = `11px ${FAMILY}`, SMALL = `10px ${FAMILY}`;
+let GUTTER = 150;
 const media = window.matchMedia("(prefers-color-scheme: dark)");
 const state = { axis: "steps", engine: false, arrows: true, past: false, side: true, active: 0, query: "", theme: null };
 const zoom = { steps: { scale: 60, from: 0 }, time: { scale: 1, from: 0 } };
@@ -46,8 +49,8 @@ function decode(raw) {
     task: row[0], name: row[1], first: row[2], last: row[3], t0: row[4], t1: row[5], status: row[6],
   }));
   const arrows = raw.arrows.map((row) => ({ edge: text(row[0]), source: row[1], target: row[2], called: text(row[3]) }));
-  const choices = raw.choices.map((row, index) => ({
-    index, step: row[0], label: text(row[1]), value: row[2], bound: row[3], names: row[4].map(text),
+  const choices = raw.choices.map((row) => ({
+    index: row[0], step: row[1], label: text(row[2]), value: row[3], bound: row[4], names: row[5].map(text),
   }));
   return { ...raw, steps, lanes, waits, holds, activities, arrows, choices };
 }
@@ -56,10 +59,15 @@ class View {
   constructor(raw, index) {
     Object.assign(this, decode(raw));
     this.index = index;
-    this.selected = this.failing !== null ? this.failing : Math.max(0, this.steps.length - 1);
+    this.total = this.skipped + this.steps.length + this.left;
+    /* Of what passes, where it parts from what does not. */
+    this.selected = this.failing !== null ? this.failing : index && this.parting !== null ? this.parting : Math.max(0, this.steps.length - 1);
     this.laneOf = new Map(this.lanes.map((lane) => [lane.task, lane]));
     this.perTask = new Map(this.lanes.map((lane) => [lane.task, []]));
     for (const step of this.steps) this.perTask.get(step.task).push(step.index);
+    /* In virtual time there is nothing more to be seen of a task's steps than when it did something. */
+    this.moments = new Map(this.lanes.map((lane) => [lane.task, this.perTask.get(lane.task).filter((step, at, all) => !at || this.steps[step].t !== this.steps[all[at - 1]].t)]));
+    this.lockOf = lockNumbers(this.holds);
     this.into = new Map();
     this.outOf = new Map();
     this.intoTask = new Map();
@@ -78,7 +86,8 @@ class View {
 
   build() {
     const kind = this.index === 0 ? "This schedule" : "The nearest schedule that passes";
-    const title = el("h2", {}, el("b", {}, this.verdict), ` — ${kind}: `, this.headline.split("\n")[0]);
+    const title = el("h2", {}, el("b", {}, this.verdict), ` ${kind}, ${this.total} steps, ${seconds(this.elapsed)}`);
+    title.title = this.headline;
     this.canvas = el("canvas", { tabIndex: 0 });
     this.canvas.setAttribute("role", "img");
     this.canvas.setAttribute("aria-label", `Lanes of ${this.lanes.length} tasks; the list below says the same`);
@@ -112,7 +121,7 @@ class View {
         if (drag.moved) { axis().from = drag.from - (event.clientX - drag.x) / axis().scale; clamp(); redraw(); }
       } else {
         const found = this.at(event.offsetX, event.offsetY);
-        this.canvas.title = found === null ? "" : `${found}: ${this.laneOf.get(this.steps[found].task).name} ${this.steps[found].text}`;
+        this.canvas.title = found === null ? "" : `${this.number(found)}: ${this.laneOf.get(this.steps[found].task).name} ${this.steps[found].text}`;
       }
     });
     this.canvas.addEventListener("pointerup", (event) => {
@@ -144,7 +153,7 @@ class View {
     this.rank[this.steps.length] = this.shown.length;
     this.isShown = new Uint8Array(this.steps.length);
     for (const index of this.shown) this.isShown[index] = 1;
-    this.shownHolds = this.holds.filter((hold) => hold.first >= 0 && (all || this.steps[hold.first].own));
+    this.shownHolds = this.holds.filter((hold) => all || hold.first < 0 || this.steps[hold.first].own);
     this.shownArrows = this.arrows.filter((arrow) => all || (this.isShown[arrow.source] && this.isShown[arrow.target]));
     const busy = new Map(this.lanes.map((lane) => [lane.task, []]));
     for (const hold of this.shownHolds) {
@@ -164,8 +173,9 @@ class View {
       lane.height = PAD * 2 + lane.act + BAR + busy.get(lane.task).length * STRIP;
       y += lane.height;
     }
-    this.height = y + 4;
+    this.height = y;
     this.inner.style.height = `${this.shown.length * ROW}px`;
+    this.list.style.height = `${Math.min(300, this.shown.length * ROW + 2)}px`;
     this.match();
   }
 
@@ -198,6 +208,9 @@ class View {
     const limit = this.limit.get(this.steps[index].task);
     return limit !== undefined && index <= limit;
   }
+
+  /* In the whole run, of which the first steps may not be there. */
+  number(step) { return step + this.skipped; }
 
   x(step, side) {
     if (state.axis === "time") {
@@ -234,7 +247,7 @@ class View {
     c.setTransform(ratio, 0, 0, ratio, 0, 0);
     c.fillStyle = colors.page;
     c.fillRect(0, 0, width, height);
-    c.font = "12px system-ui, 'DejaVu Sans', sans-serif";
+    c.font = FONT;
     c.textBaseline = "middle";
     c.save();
     c.beginPath(); c.rect(0, AXIS, width, height - AXIS); c.clip();
@@ -244,11 +257,12 @@ class View {
     c.save();
     c.beginPath(); c.rect(GUTTER, 0, width - GUTTER, this.height); c.clip();
     const now = new Set(visible.map((lane) => lane.task));
+    this.drawHolds(c, width, now);
+    /* Under what has text on it. */
+    if (state.arrows) this.drawArrows(c, width);
     this.drawWaits(c, width, now);
     this.drawRuns(c, width, now);
-    this.drawHolds(c, width, now);
     this.drawActivities(c, width, now);
-    if (state.arrows) this.drawArrows(c, width);
     c.restore();
     this.names(c, visible);
     c.restore();
@@ -266,6 +280,18 @@ class View {
     const half = state.axis === "steps" ? Math.max(2, zoom.steps.scale) / 2 : 2;
     const x = this.x(this.selected);
     if (x > GUTTER - half) c.fillRect(x - half, AXIS, half * 2, this.height);
+    /* Under what has text on it; their names are drawn above. */
+    if (this.parting !== null) this.upright(c, this.x(this.parting, -1), colors.accent, [5, 4]);
+    if (this.failing !== null) this.upright(c, this.x(this.failing, 1), colors.bad, []);
+  }
+
+  upright(c, x, color, dash) {
+    if (x < GUTTER) return;
+    c.strokeStyle = color;
+    c.lineWidth = 1.5;
+    c.setLineDash(dash);
+    c.beginPath(); c.moveTo(x, AXIS - 2); c.lineTo(x, this.height); c.stroke();
+    c.setLineDash([]);
   }
 
   names(c, lanes) {
@@ -293,7 +319,7 @@ class View {
       if (room > 30) {
         const wide = Math.min(c.measureText(text).width, room);
         c.fillStyle = lane.index % 2 ? colors.panel : colors.page;
-        c.fillRect(Math.max(left, GUTTER) + 3, lane.bar + 7, wide + 6, BAR - 14);
+        c.fillRect(Math.max(left, GUTTER) + 3, lane.bar + 8, wide + 6, BAR - 16);
         c.fillStyle = stuck ? colors.bad : colors.soft;
         fit(c, text, Math.max(left, GUTTER) + 6, lane.bar + BAR / 2, room);
       }
@@ -303,10 +329,10 @@ class View {
 
   waitText(wait) {
     /* What the engine waits in means nothing to whoever does not look at the engine. */
-    if (!state.engine && this.hasForeign && !this.steps[wait.first].own && !/^(sleep|stall|join)$/.test(wait.op)) return "waits";
+    if (!state.engine && this.hasForeign && wait.first >= 0 && !this.steps[wait.first].own && !/^(sleep|stall|join)$/.test(wait.op)) return "waits";
     const pause = { sleep: "sleeps", stall: "is stalled" }[wait.op];
     if (pause) return `${pause} ${wait.t1 === null ? "" : seconds(wait.t1 - wait.t0)}`;
-    const holder = wait.holder && this.laneOf.has(wait.holder) ? ` (${this.laneOf.get(wait.holder).name} has it)` : "";
+    const holder = wait.holder !== wait.task && this.laneOf.has(wait.holder) ? ` (${this.laneOf.get(wait.holder).name} has it)` : "";
     return `waits: ${wait.op} ${wait.called}${holder}`;
   }
 
@@ -314,15 +340,15 @@ class View {
     const scale = zoom.steps.scale;
     for (const run of this.runs) {
       const [task, first, last] = run;
-      if (!now.has(task)) continue;
+      if (state.axis === "time" || !now.has(task)) continue;
       const lane = this.laneOf.get(task);
       const from = this.x(first, -1), to = this.x(last, 1);
       if (to < GUTTER - 4 || from > width) continue;
-      if (state.axis === "time" || scale < 5) {
-        if (state.axis === "steps" && !this.anyShown(first, last)) continue;
+      if (scale < 5) {
+        if (!this.anyShown(first, last)) continue;
         c.globalAlpha = this.inPast(last) ? 1 : 0.25;
         c.fillStyle = hue(lane.index, 0.75);
-        c.fillRect(state.axis === "time" ? from - 1 : from, lane.bar, Math.max(to - from, 2.5), BAR);
+        c.fillRect(from, lane.bar, Math.max(to - from, 2.5), BAR);
         continue;
       }
       for (let index = first; index <= last; index++) {
@@ -332,9 +358,22 @@ class View {
         this.cell(c, lane, index, left, scale);
       }
     }
+    if (state.axis === "time") for (const task of now) this.drawMoments(c, width, this.laneOf.get(task));
     c.globalAlpha = 1;
     for (const index of this.matches) this.ring(c, index, colors.accent, now);
     if (this.failing !== null) this.ring(c, this.failing, colors.bad, now);
+  }
+
+  drawMoments(c, width, lane) {
+    let before = -Infinity;
+    for (const index of this.moments.get(lane.task)) {
+      const x = this.x(index);
+      if (x < GUTTER - 4 || x > width + 4 || x - before < 1) continue;
+      before = x;
+      c.globalAlpha = this.inPast(index) ? 1 : 0.25;
+      c.fillStyle = hue(lane.index, 1);
+      c.fillRect(x - 1, lane.bar, 3, BAR);
+    }
   }
 
   anyShown(first, last) {
@@ -348,11 +387,13 @@ class View {
     c.fillStyle = hue(lane.index, step.own ? 0.75 : 0.4);
     const gap = scale > 8 ? 1 : 0;
     c.fillRect(left + gap, lane.bar, scale - 2 * gap, BAR);
-    if (scale >= 34) {
+    if (scale >= 28) {
       const [verb, object] = short(step);
       c.fillStyle = colors.cell;
-      fit(c, verb, left + 4, lane.bar + (object ? 9 : BAR / 2), scale - 7);
-      if (object) { c.font = "bold 11px system-ui, 'DejaVu Sans', sans-serif"; fit(c, object, left + 4, lane.bar + 23, scale - 7); c.font = "12px system-ui, 'DejaVu Sans', sans-serif"; }
+      c.font = scale < 46 ? SMALL : FONT;
+      fit(c, verb, left + 4, lane.bar + (object ? 9.5 : BAR / 2), scale - 6);
+      if (object) { c.font = `bold ${SMALL}`; fit(c, object, left + 4, lane.bar + 23, scale - 6); }
+      c.font = FONT;
     }
   }
 
@@ -373,11 +414,11 @@ class View {
       if (to < GUTTER || from > width) continue;
       const y = lane.bar + BAR + 2 + hold.slot * STRIP, left = Math.max(from + 1, GUTTER - 4), wide = Math.max(to - left - 1, 2);
       c.globalAlpha = this.inPast(hold.first) ? 1 : 0.3;
-      c.fillStyle = lockColor(hold.obj, 0.85);
+      c.fillStyle = lockColor(this.lockOf.get(hold.obj), 0.85);
       c.fillRect(left, y, wide, STRIP - 2);
-      c.font = "10px system-ui, 'DejaVu Sans', sans-serif";
+      c.font = SMALL;
       if (wide > 24) { c.fillStyle = colors.cell; fit(c, hold.called, Math.max(left, GUTTER) + 3, y + (STRIP - 2) / 2 + 0.5, Math.min(to, width) - Math.max(left, GUTTER) - 5); }
-      c.font = "12px system-ui, 'DejaVu Sans', sans-serif";
+      c.font = FONT;
     }
     c.globalAlpha = 1;
   }
@@ -393,11 +434,11 @@ class View {
       c.strokeStyle = bad ? colors.bad : colors.soft;
       c.lineWidth = 1;
       c.strokeRect(left + 0.5, lane.y + 4.5, wide, STRIP);
-      c.font = "10px system-ui, 'DejaVu Sans', sans-serif";
+      c.font = SMALL;
       c.fillStyle = bad ? colors.bad : colors.ink;
       const text = bad ? `${activity.name}: ${activity.status}` : activity.name;
       if (wide > 24) fit(c, text, Math.max(left, GUTTER) + 3, lane.y + 5 + STRIP / 2, Math.min(to, width) - Math.max(left, GUTTER) - 6);
-      c.font = "12px system-ui, 'DejaVu Sans', sans-serif";
+      c.font = FONT;
     }
   }
 
@@ -407,20 +448,21 @@ class View {
     for (const arrow of drawn) {
       const from = this.laneOf.get(this.steps[arrow.source].task), to = this.laneOf.get(this.steps[arrow.target].task);
       const down = to.y > from.y;
-      const half = state.axis === "steps" ? Math.min(zoom.steps.scale / 2, 12) : 0;
+      const half = state.axis === "steps" ? Math.min(zoom.steps.scale / 4, 10) : 0;
       const x0 = this.x(arrow.source) + half, x1 = this.x(arrow.target) - half;
-      const y0 = from.bar + (down ? BAR : 0), y1 = to.bar + (down ? 0 : BAR);
+      const y0 = from.bar + (down ? BAR : 0), y1 = to.bar + (down ? -1 : BAR + 1), tip = down ? -7 : 7;
       const chosen = arrow.source === this.selected || arrow.target === this.selected;
-      c.globalAlpha = !this.inPast(arrow.target) ? 0.15 : chosen ? 1 : 0.55;
+      c.globalAlpha = !this.inPast(arrow.target) ? 0.15 : chosen ? 1 : 0.6;
       c.strokeStyle = c.fillStyle = chosen ? colors.accent : colors.soft;
-      c.lineWidth = chosen ? 2.2 : 1.2;
-      const bend = Math.max(10, Math.min(50, (x1 - x0) / 2));
+      c.lineWidth = chosen ? 2 : 1.1;
+      /* Leaves and arrives at right angles to the lanes. */
+      const bend = Math.max(14, Math.min(60, Math.abs(y1 - y0) / 2)) * (down ? 1 : -1);
       c.beginPath();
       c.moveTo(x0, y0);
-      c.bezierCurveTo(x0 + bend, y0, x1 - bend, y1, x1, y1);
+      c.bezierCurveTo(x0, y0 + bend, x1, y1 - bend, x1, y1 + tip);
       c.stroke();
       c.beginPath();
-      c.moveTo(x1 + 1, y1); c.lineTo(x1 - 7, y1 - 3.5); c.lineTo(x1 - 7, y1 + 3.5);
+      c.moveTo(x1, y1); c.lineTo(x1 - 3.5, y1 + tip); c.lineTo(x1 + 3.5, y1 + tip);
       c.fill();
     }
     c.globalAlpha = 1;
@@ -432,48 +474,45 @@ class View {
     c.fillRect(0, 0, width, AXIS);
     c.fillStyle = colors.line;
     c.fillRect(0, AXIS - 1, width, 1);
+    c.fillRect(GUTTER, TICKS, width - GUTTER, 1);
     c.save();
     c.beginPath(); c.rect(GUTTER, 0, width - GUTTER, height); c.clip();
     c.fillStyle = colors.soft;
-    c.font = "11px system-ui, 'DejaVu Sans', sans-serif";
+    c.font = MIDDLE;
     if (state.axis === "steps") this.stepTicks(c, width); else this.timeTicks(c, width);
+    let taken = [];
+    if (this.parting !== null) taken = this.flag(c, this.x(this.parting, -1), colors.accent, "here they part", []);
+    if (this.failing !== null) taken = [...taken, ...this.flag(c, this.x(this.failing, 1), colors.bad, "fails here", taken)];
+    c.fillStyle = colors.accent;
     let before = -Infinity;
     for (const step of [...this.deviating].sort((one, other) => one - other)) {
       const x = this.x(step, -1);
-      if (x < GUTTER - 5 || x > width + 5) continue;
-      c.fillStyle = colors.accent;
-      const crowded = x - before < 8;
-      if (x - before < 3) continue;
+      if (x < GUTTER - 5 || x > width + 5 || x - before < 3) continue;
+      const crowded = x - before < 9;
       before = x;
-      if (crowded) { c.fillRect(x, AXIS - 6, 1, 5); continue; }
-      c.beginPath(); c.moveTo(x - 4, AXIS - 9); c.lineTo(x + 4, AXIS - 9); c.lineTo(x, AXIS - 1); c.fill();
+      if (taken.some(([left, right]) => x > left - 5 && x < right + 5)) continue;
+      if (crowded) { c.fillRect(x, AXIS - 8, 1, 6); continue; }
+      c.beginPath(); c.moveTo(x - 4, AXIS - 10); c.lineTo(x + 4, AXIS - 10); c.lineTo(x, AXIS - 2); c.fill();
     }
-    let taken = [];
-    if (DATA.parting !== null && DATA.parting < this.choices.length) {
-      taken = this.flag(c, this.x(this.choices[DATA.parting].step, -1), height, colors.accent, "here they part", [5, 4], []);
-    }
-    if (this.failing !== null) this.flag(c, this.x(this.failing), height, colors.bad, "fails here", [], taken);
     c.restore();
     c.fillStyle = colors.soft;
-    c.font = "11px system-ui, 'DejaVu Sans', sans-serif";
-    c.fillText(state.axis === "steps" ? "step" : this.end ? "virtual time" : "no time passes", 17, AXIS / 2);
+    c.font = MIDDLE;
+    c.fillText(state.axis === "steps" ? "step" : this.end ? "virtual time" : "no time passes", 17, TICKS / 2 + 1);
   }
 
-  /* A line through all lanes with its name; not on the place that is taken. Returns the place of the name. */
-  flag(c, x, height, color, text, dash, taken) {
-    c.strokeStyle = c.fillStyle = color;
-    c.lineWidth = 1.5;
-    c.setLineDash(dash);
-    c.beginPath(); c.moveTo(x, 4); c.lineTo(x, height); c.stroke();
-    c.setLineDash([]);
-    c.font = "bold 11px system-ui, 'DejaVu Sans', sans-serif";
-    const wide = c.measureText(text).width + 8, limit = this.box.clientWidth;
+  /* The name of a line through all lanes; not on the places that are taken. Returns its own. */
+  flag(c, x, color, text, taken) {
+    if (x < GUTTER || x > width_of(this)) return [];
+    c.fillStyle = color;
+    c.font = `bold ${MIDDLE}`;
+    const wide = c.measureText(text).width + 10, limit = width_of(this);
     let left = x + wide > limit ? x - wide : x;
-    if (taken.length && left < taken[1] && left + wide > taken[0]) left = taken[1] + wide + 2 <= limit ? taken[1] + 2 : taken[0] - wide - 2;
-    c.fillRect(left, 3, wide, 15);
+    for (const [from, to] of taken) if (left < to && left + wide > from) left = to + wide + 2 <= limit ? to + 2 : from - wide - 2;
+    c.fillRect(left, TICKS + 2, wide, 17);
+    c.fillRect(x - 0.75, TICKS + 2, 1.5, AXIS - TICKS - 2);
     c.fillStyle = colors.page;
-    c.fillText(text, left + 4, 11);
-    return [left, left + wide];
+    c.fillText(text, left + 5, TICKS + 11);
+    return [[left, left + wide]];
   }
 
   stepTicks(c, width) {
@@ -481,7 +520,10 @@ class View {
     for (let rank = Math.max(0, Math.floor(zoom.steps.from / every) * every); rank < this.shown.length; rank += every) {
       const x = GUTTER + (rank + 0.5 - zoom.steps.from) * zoom.steps.scale;
       if (x > width) break;
-      c.fillText(String(this.shown[rank]), x - 4, AXIS / 2);
+      c.fillRect(x, TICKS - 4, 1, 4);
+      c.textAlign = "center";
+      c.fillText(String(this.number(this.shown[rank])), x, TICKS / 2);
+      c.textAlign = "left";
     }
   }
 
@@ -490,8 +532,8 @@ class View {
     for (let t = Math.max(0, Math.floor(zoom.time.from / every) * every); t <= this.end; t += every) {
       const x = GUTTER + (t - zoom.time.from) * zoom.time.scale;
       if (x > width) break;
-      c.fillRect(x, AXIS - 5, 1, 4);
-      c.fillText(seconds(t), x + 3, AXIS / 2);
+      c.fillRect(x, TICKS - 4, 1, 4);
+      c.fillText(seconds(t), x + 3, TICKS / 2);
     }
   }
 
@@ -517,8 +559,8 @@ class View {
     const name = el("span", { class: "task" }, brief(lane.name, 14));
     name.style.color = hue(lane.index, 1);
     const made = el("div", { class: marks.join(" "), onclick: () => select(this, step.index, true) },
-      el("span", { class: "number" }, String(step.index)), el("span", { class: "time" }, seconds(step.t)), name,
-      el("span", { class: "what" }, step.text), el("span", { class: "where" }, brief(step.where, 16)), el("span", { class: "source" }, step.source));
+      el("span", { class: "number" }, String(this.number(step.index))), el("span", { class: "time" }, seconds(step.t)), name,
+      el("span", { class: "what" }, step.text), el("span", { class: "where" }, brief(step.where, views.length > 1 && state.side ? 16 : 28)), el("span", { class: "source" }, step.source));
     made.style.top = `${rank * ROW}px`;
     made.title = [step.text, step.where, step.source].filter(Boolean).join("\n");
     made.dataset.step = String(step.index);
@@ -541,6 +583,8 @@ class View {
     }
   }
 }
+
+function width_of(view) { return view.box.clientWidth; }
 
 function push(map, key, value) {
   if (!map.has(key)) map.set(key, []);
@@ -602,8 +646,22 @@ function hue(index, strength) {
   if (strength === 1) return dark() ? `hsl(${angle} 75% 74%)` : `hsl(${angle} 70% 33%)`;
   return dark() ? `hsl(${angle} 55% ${18 + strength * 22}%)` : `hsl(${angle} 65% ${100 - strength * 26}%)`;
 }
-function lockColor(obj, strength) {
-  const angle = (obj * 137 + 40) % 360;
+/* By name, for the same lock to look the same in both schedules; of several of one name, by the order in which they come. */
+const locks = new Map();
+function lockNumbers(holds) {
+  const numbers = new Map(), times = new Map();
+  for (const hold of holds) {
+    if (numbers.has(hold.obj)) continue;
+    const time = times.get(hold.called) || 0;
+    times.set(hold.called, time + 1);
+    const key = JSON.stringify([hold.called, time]);
+    if (!locks.has(key)) locks.set(key, locks.size);
+    numbers.set(hold.obj, locks.get(key));
+  }
+  return numbers;
+}
+function lockColor(number, strength) {
+  const angle = (number * 137 + 300) % 360;
   return dark() ? `hsl(${angle} 45% ${10 + strength * 24}%)` : `hsl(${angle} 60% ${100 - strength * 28}%)`;
 }
 
@@ -652,8 +710,9 @@ function select(view, index, fromList) {
   view.selected = index;
   const other = views[1 - view.index];
   /* Up to where they part, they are the same. */
-  if (other && DATA.parting !== null && index < other.steps.length && view.steps[index].decisions <= DATA.parting) {
-    other.selected = index;
+  const same = other && index + view.skipped - other.skipped;
+  if (other && DATA.parting !== null && same >= 0 && same < other.steps.length && view.steps[index].decisions <= DATA.parting) {
+    other.selected = same;
     if (state.side) other.reveal(true);
   }
   follow(view);
@@ -684,15 +743,16 @@ function details() {
   const step = view.steps[view.selected];
   const lane = view.laneOf.get(step.task);
   const name = (task) => (view.laneOf.has(task) ? view.laneOf.get(task).name : "?");
-  const jump = (index) => el("button", { class: "link", onclick: () => select(view, index, false) }, `step ${index}`);
+  const jump = (index) => el("button", { class: "link", onclick: () => select(view, index, false) }, `step ${view.number(index)}`);
+  const since = (index) => (index < 0 ? `before step ${view.skipped}` : jump(index));
   const block = (title, ...children) => el("div", {}, el("h3", {}, title), ...children);
-  const blocks = [block(`Step ${step.index} of ${view.steps.length}, at ${seconds(step.t)}`,
-    el("p", {}, el("b", {}, lane.name), ` ${step.text}`), step.index === view.failing ? el("p", {}, el("b", {}, `fails here: ${view.headline}`)) : null)];
+  const blocks = [block(`Step ${view.number(step.index)} of ${view.total}, at ${seconds(step.t)}`,
+    el("p", {}, el("b", {}, lane.name), ` ${step.text}`), step.index === view.failing ? el("p", {}, el("b", {}, `fails here: ${view.headline.split("\n")[0]}`)) : null)];
   if (step.file) blocks.push(block("Where", el("p", {}, `${step.where} in ${step.fn}`), el("p", {}, el("code", {}, step.source))));
   const held = view.shownHolds.filter((hold) => hold.first <= step.index && (hold.last === null || step.index < hold.last));
-  blocks.push(block("Locks held", held.length ? el("ul", {}, ...held.map((hold) => el("li", {}, `${hold.called}: ${name(hold.task)}, since `, jump(Math.max(0, hold.first))))) : el("p", {}, "none")));
+  blocks.push(block("Locks held", held.length ? el("ul", {}, ...held.map((hold) => el("li", {}, `${hold.called}: ${name(hold.task)}, since `, since(hold.first)))) : el("p", {}, "none")));
   const waiting = view.waits.filter((wait) => wait.first <= step.index && (wait.last === null || step.index < wait.last));
-  blocks.push(block("Waiting", waiting.length ? el("ul", {}, ...waiting.map((wait) => el("li", {}, `${name(wait.task)} ${view.waitText(wait)}, since `, jump(wait.first), wait.last === null ? ", for ever" : null))) : el("p", {}, "nobody")));
+  blocks.push(block("Waiting", waiting.length ? el("ul", {}, ...waiting.map((wait) => el("li", {}, `${name(wait.task)} ${view.waitText(wait)}, since `, since(wait.first), wait.last === null ? ", for ever" : null))) : el("p", {}, "nobody")));
   const before = view.into.get(step.index) || [], after = view.outOf.get(step.index) || [];
   if (before.length || after.length) {
     blocks.push(block("Happens-before", el("ul", {},
@@ -722,6 +782,12 @@ function move(by, same) {
 function goFailing() {
   const view = views.find((one) => one.failing !== null);
   if (view) select(view, view.failing, false);
+}
+function goParting() {
+  const view = views.find((one) => one.parting !== null && one.index === state.active) || views.find((one) => one.parting !== null);
+  if (!view) return;
+  if (!view.isShown[view.parting]) setEngine(true);
+  select(view, view.parting, false);
 }
 function goChoice() {
   const view = active();
@@ -782,6 +848,7 @@ const KEYS = [
   [["End"], "End", "last step", () => move(1e9, false)],
   [["f"], "f", "failing step", goFailing],
   [["d"], "d", "next decision that is not the plain one", goChoice],
+  [["w"], "w", "where the two schedules part", goParting],
   [["Tab-view", "o"], "o", "other schedule", () => { if (views.length > 1) { activate(1 - state.active); redraw(); } }],
   [["+", "="], "+", "zoom in", () => zoomBy(1.5)],
   [["-", "_"], "−", "zoom out", () => zoomBy(1 / 1.5)],
@@ -841,13 +908,14 @@ function drawFlow([name, nodes, links], number) {
   const depth = layers(nodes, links), columns = [];
   for (const node of nodes) (columns[depth.get(node[0])] ||= []).push(node);
   const used = columns.filter(Boolean), tallest = Math.max(...used.map((column) => column.length));
-  const width = M * 2 + used.length * W + (used.length - 1) * GAP_X, height = M * 2 + tallest * (H + GAP_Y) - GAP_Y + 20;
+  const width = M * 2 + used.length * W + (used.length - 1) * GAP_X, height = M * 2 + tallest * (H + GAP_Y) - GAP_Y;
+  const bent = links.some(([source, , target]) => depth.get(target) <= depth.get(source)) ? 46 : 0;
   const place = new Map();
   used.forEach((column, x) => column.forEach((node, y) => {
     const free = tallest - column.length;
     place.set(node[0], [M + x * (W + GAP_X), M + (y + free / 2) * (H + GAP_Y)]);
   }));
-  const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": `flow ${name}` },
+  const picture = svg("svg", { viewBox: `0 0 ${width} ${height + bent}`, width, height: height + bent, role: "img", "aria-label": `flow ${name}` },
     svg("defs", {}, svg("marker", { id: `tip-${number}`, viewBox: "0 0 8 8", refX: 8, refY: 4, markerWidth: 8, markerHeight: 8, orient: "auto" }, svg("path", { d: "M0 0L8 4L0 8z" }))));
   const labels = [];
   const between = new Map();
@@ -863,7 +931,7 @@ function drawFlow([name, nodes, links], number) {
     picture.append(svg("path", { d: path, "marker-end": `url(#tip-${number})`, class: total ? "" : "none" }));
     same.forEach((link, row) => {
       const text = svg("text", { x: (sx + x1) / 2, y: (sy + ty) / 2 - 5 + row * 13 + (back ? H * 0.8 : 0), "text-anchor": "middle", class: "soft halo" }, `${clipped(link[1], 20)} ×${link[4]}`);
-      text.append(svg("title", {}, `${source}.${link[1]} → ${target}.${link[3]}, emitted ${link[4]} times`));
+      text.append(svg("title", {}, `${source}.${link[1]} → ${target}.${link[3]}, ${link[4]} events`));
       labels.push(text);
     });
   }
@@ -877,7 +945,48 @@ function drawFlow([name, nodes, links], number) {
     picture.append(group);
   }
   picture.append(...labels);
-  return el("div", {}, el("h2", {}, `Flow ${name}`), picture);
+  const all = main.graphs.filter((graph) => graph[0] === name);
+  const which = all.length > 1 ? `, ${all.indexOf(main.graphs[number]) + 1} of ${all.length} of that name` : "";
+  return el("div", {}, el("h2", {}, `Flow ${name}${which}`), picture);
+}
+
+/* What the signs mean; those only that there are. */
+function legend() {
+  const any = (has) => views.some(has);
+  const signs = [
+    ["own", "a step", true],
+    ["wait", "waits", any((view) => view.waits.some((wait) => wait.last !== null))],
+    ["stuck", "waits for ever", any((view) => view.waits.some((wait) => wait.last === null))],
+    ["lock", "holds a lock", any((view) => view.holds.length)],
+    ["handler", "a handler runs", any((view) => view.activities.length)],
+    ["arrow", "happens before", any((view) => view.arrows.length)],
+    ["deviation", "a decision that is not the plain one", any((view) => view.deviations)],
+    ["failing", "where it fails", any((view) => view.failing !== null)],
+  ];
+  for (const [sign, what, there] of signs) if (there) $("legend").append(el("span", {}, el("i", { class: sign }), what));
+}
+
+/* Wide enough for the tasks' names. */
+function gutter() {
+  const c = document.createElement("canvas").getContext("2d");
+  c.font = FONT;
+  const widest = Math.max(40, ...views.flatMap((view) => view.lanes.map((lane) => c.measureText(lane.brief).width)));
+  GUTTER = Math.min(150, Math.ceil(widest) + 28);
+}
+
+/* Everything, if there is room for its words; else what lies between where they part and where it fails. */
+function begin() {
+  const fitting = room() / extent(), from = main.parting === null ? null : main.rank[main.parting] - 1;
+  zoom.steps.scale = fitting >= 28 ? Math.min(fitting, 180) : 60;
+  if (fitting < 28 && from !== null && main.failing !== null) {
+    const scale = room() / (main.rank[main.failing] - from + 2);
+    if (scale >= 28) {
+      zoom.steps.scale = Math.min(scale, 60);
+      zoom.steps.from = Math.max(0, from);
+    }
+  }
+  clamp();
+  follow(main);
 }
 
 /* Begin. */
@@ -885,12 +994,25 @@ const views = DATA.views.map((raw, index) => new View(raw, index));
 const main = views[0];
 $("headline").textContent = main.headline.split("\n")[0];
 $("headline").className = main.verdict;
-$("facts").textContent = `${main.program}, seed ${main.seed}, ${main.strategy}: ${main.steps.length} steps of ${main.lanes.length} tasks, ` +
-  `${main.choices.length} decisions (${main.choices.filter((choice) => choice.value).length} not the plain one), ${seconds(main.elapsed)} of virtual time` +
-  (main.whole ? "" : "; only the beginning is shown");
+const few = (count, one, several) => `${count} ${count === 1 ? one : several}`;
+const facts = [
+  main.program, `seed ${main.seed}`, `strategy ${main.strategy}`, few(main.total, "step", "steps"), few(main.lanes.length, "task", "tasks"),
+  few(main.decisions, "decision", "decisions") + (main.decisions ? `, ${main.deviations} not the plain one` : ""), `${seconds(main.elapsed)} of virtual time`,
+];
+for (const fact of facts) $("facts").append(el("span", {}, fact));
+if (main.skipped || main.left) {
+  const last = main.skipped + main.steps.length - 1;
+  $("part").textContent = `Only steps ${main.skipped} to ${last} of ${main.total} are drawn; routilux-sim report --from-step N draws others.`;
+  $("part").hidden = false;
+}
 $("text").textContent = main.report;
 $("side-label").hidden = views.length < 2;
+$("engine-label").hidden = !views.some((view) => view.hasForeign);
+$("go-choice").hidden = !main.deviations;
+for (const id of ["arrows-label", "past-label"]) $(id).hidden = !views.some((view) => view.arrows.length);
 $("go-failing").hidden = main.failing === null;
+$("go-parting").hidden = main.parting === null;
+legend();
 for (const [, shown, what] of KEYS) $("keys").append(el("div", {}, el("kbd", {}, shown), ` ${what}`));
 main.graphs.forEach((graph, number) => $("flows").append(drawFlow(graph, number)));
 $("axis-steps").addEventListener("click", () => setAxis("steps"));
@@ -899,6 +1021,7 @@ $("zoom-in").addEventListener("click", () => zoomBy(1.5));
 $("zoom-out").addEventListener("click", () => zoomBy(1 / 1.5));
 $("zoom-fit").addEventListener("click", zoomAll);
 $("go-failing").addEventListener("click", goFailing);
+$("go-parting").addEventListener("click", goParting);
 $("go-choice").addEventListener("click", goChoice);
 $("engine").addEventListener("change", () => setEngine($("engine").checked));
 $("arrows").addEventListener("change", () => { state.arrows = $("arrows").checked; redraw(); });
@@ -916,11 +1039,10 @@ $("search").addEventListener("input", () => {
 media.addEventListener("change", () => { if (state.theme === null) setTheme(media.matches ? "dark" : "light"); });
 new ResizeObserver(() => { clamp(); redraw(); }).observe($("views"));
 setTheme(media.matches ? "dark" : "light");
+gutter();
 for (const view of views) view.arrange();
 layout();
-const fitting = room() / extent();
-zoom.steps.scale = fitting >= 30 ? Math.min(fitting, 180) : 60;
-follow(main);
+begin();
 for (const view of views) view.reveal(true);
 details();
 redraw();

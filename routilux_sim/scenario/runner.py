@@ -21,9 +21,10 @@ from routilux_sim.scenario.checks import (
 )
 from routilux_sim.scenario.model import Scenario
 from routilux_sim.scenario.play import BrokenInvariantError, Played, Stage, play_flow, play_program
+from routilux_sim.schedule import Schedule
 from routilux_sim.simulation import simulate
 
-__all__ = ["Figures", "Outcome", "run_scenario"]
+__all__ = ["Figures", "Outcome", "run_scenario", "staged"]
 
 
 class Figures(NamedTuple):
@@ -52,6 +53,7 @@ class Outcome:
         figures: Those of the last execution; None if none came to its end.
         samples: Those of every schedule that came to its end.
         execution: The failing execution, or the first one, with its log; None on real threads.
+        simplest: The simplest schedule that fails; None if none failed or none was looked for.
         sentence: The simplest failing schedule in a sentence; None if none failed.
         failed_as: What it failed with, as it must; None if it must not fail, or has not.
     """
@@ -63,6 +65,7 @@ class Outcome:
         self.figures: Figures | None = None
         self.samples: list[Figures] = []
         self.execution: Execution | None = None
+        self.simplest: Schedule | None = None
         self.sentence: str | None = None
         self.failed_as: str | None = None
 
@@ -116,10 +119,7 @@ class _Trial:
         self.shrink = True
         self.last: Figures | None = None
         self.samples: list[Figures] = []
-        # Not methods: what a program reaches is searched for code under test, and this object is none of it.
-        stage = Stage()
-        self._program = _program(scenario, scenario.factory, self._note, stage)
-        self._invariants = stage.invariants(scenario)
+        self._program, self._invariants = staged(scenario, self._note)
 
     def _note(self, figures: Figures | None) -> None:
         self.last = figures
@@ -201,7 +201,7 @@ class _Trial:
         failure = report.failure
         if failure is not None:
             outcome = self._failed(failure.exception, failure.kind, report.schedules, failure)
-            outcome.execution = failure.execution
+            outcome.execution, outcome.simplest = failure.execution, failure.shrunk
             return outcome
         run = self._scenario.run
         # Explored without a log, for speed; the first schedule once more to have one.
@@ -254,6 +254,20 @@ class _Trial:
             outcome.problem = None
             outcome.failed_as = f"{kind}: {words.splitlines()[0]}{seed}"
         return outcome
+
+
+def staged(
+    scenario: Scenario, note: Callable[[Figures | None], None] = lambda _: None
+) -> tuple[Callable[[], Any], list[Callable[[], object]]]:
+    """What is run under each schedule of a scenario, and its invariants.
+
+    Args:
+        scenario: Which.
+        note: Told what each execution came to.
+    """
+    # No methods of the trial's: what a program reaches is searched for code under test, and that object is none of it.
+    stage = Stage()
+    return _program(scenario, scenario.factory, note, stage), stage.invariants(scenario)
 
 
 def _words(kind: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from routilux_sim import save_schedule, simulate
+from routilux_sim import gathering, save_schedule, simulate
 from routilux_sim.cli import cli
 from routilux_sim.exploration import explore
 from routilux_sim.replay_files import path_of
@@ -115,14 +115,137 @@ def test_a_replay_file_can_be_run_with_another_program(command, kept):
     assert result.output.splitlines()[-1].startswith("inconclusive: DivergenceError")
 
 
-def test_of_a_test_it_is_said_how_pytest_runs_it(command, schedules):
+TEST = """
+import pytest
+import pictured_programs
+
+@pytest.fixture
+def program():
+    return pictured_programs.two_locks
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.sim
+def test_locks(program, count):
+    program()
+
+def test_plain():
+    pass
+"""
+
+
+@pytest.fixture
+def kept_of_test(schedules, tmp_path):
+    """Writes a test module, and a replay file of one of its tests."""
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_bank.py").write_text(TEST)
+    (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
+
+    def keep(test):
+        save_schedule(
+            schedules["two_locks"].shrunk, tmp_path / "test.replay.json", program=f"tests/test_bank.py::{test}"
+        )
+        return "test.replay.json"
+
+    return keep
+
+
+def test_a_test_is_drawn_by_pytest(command, kept_of_test, tmp_path, monkeypatch):
+    """With its fixtures and parameters, from the project's root and below it; pytest itself says nothing."""
+    file = kept_of_test("test_locks[2]")
+    result = command("report", file)
+    assert result.exit_code == 0, result.output
+    assert result.output.splitlines()[0].startswith("failed: deadlock")
+    assert "the nearest schedule that passes" in result.output
+    assert "tests/test_bank.py::test_locks[2]" in (tmp_path / "report.html").read_text()
+    monkeypatch.chdir(tmp_path / "tests")
+    assert command("trace", f"../{file}").output.splitlines()[-1].startswith("failed: deadlock")
+    assert command("diff", f"../{file}", f"../{file}").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("test", "said"),
+    [
+        ("test_absent", "test_bank.py::test_absent"),
+        ("test_plain", "pytest has run no simulated test 'tests/test_bank.py::test_plain'"),
+    ],
+)
+def test_what_pytest_says_is_shown_if_there_is_no_such_test(command, kept_of_test, test, said):
+    """And that it is not drawn."""
+    result = command("trace", kept_of_test(test))
+    assert result.exit_code == 2
+    assert said in " ".join(result.output.split())
+
+
+def test_a_test_is_not_drawn_under_only_from(command, kept_of_test):
+    """Pytest imports more than that."""
+    result = command("trace", kept_of_test("test_locks[1]"), "--only-from", "pictured_programs")
+    assert result.exit_code == 2
+    assert "leave out --only-from" in result.output
+
+
+def test_other_commands_say_how_pytest_runs_a_test(command, kept_of_test):
     """A test without fixtures may be named as a callable."""
-    save_schedule(schedules["two_locks"].shrunk, "test.replay.json", program="tests/test_bank.py::test_locks")
-    refused = command("trace", "test.replay.json")
+    refused = command("explain", kept_of_test("test_locks"))
     assert refused.exit_code == 2
     assert "pytest --sim-replay=test.replay.json 'tests/test_bank.py::test_locks'" in " ".join(refused.output.split())
     named = command("trace", "test.replay.json", "pictured_programs:two_locks")
     assert named.output.splitlines()[-1].startswith("failed: deadlock")
+
+
+SCENARIO = """
+[program]
+callable = "pictured_programs:{program}"
+[run]
+schedules = 50
+"""
+
+
+def test_of_a_scenario_the_failing_schedule_is_drawn(command, tmp_path):
+    """Or the one that a run of it has kept; without a failure the first."""
+    for program in ("two_locks", "conversation"):
+        (tmp_path / f"{program}.toml").write_text(SCENARIO.format(program=program))
+    result = command("report", "two_locks.toml")
+    assert result.exit_code == 0, result.output
+    assert "failed: deadlock" in result.output
+    assert "the nearest schedule that passes" in result.output
+    assert "routilux-sim run two_locks.toml" in (tmp_path / "report.html").read_text()
+    assert command("run", "two_locks.toml").exit_code == 1
+    kept = ".routilux_sim/two_locks.replay.json"
+    assert command("trace", kept).output.splitlines()[-1].startswith("failed: deadlock")
+    assert command("trace", "conversation.toml", "--seed", 3).output.splitlines()[-1].startswith("passed")
+    assert command("diff", "two_locks.toml", "two_locks.toml").exit_code == 0
+    refused = command("explain", kept)
+    assert refused.exit_code == 2
+    assert f"routilux-sim run two_locks.toml --replay {kept}" in " ".join(refused.output.split())
+
+
+@pytest.mark.parametrize(
+    ("more", "arguments", "said"),
+    [
+        ("clock = 'real'\n", (), "real threads"),
+        ("", ("--strategy", "pct"), "leave out --strategy and --instrument"),
+        ("", ("--only-from", "json"), "pictured_programs"),
+        ("colour = 1\n", (), "colour"),
+    ],
+)
+def test_a_scenario_that_cannot_be_drawn_is_refused(command, tmp_path, more, arguments, said):
+    """With one message, and exit code 2."""
+    (tmp_path / "it.toml").write_text(SCENARIO.format(program="two_locks") + more)
+    result = command("report", "it.toml", *arguments)
+    assert result.exit_code == 2
+    assert said in result.output
+
+
+def test_a_part_of_a_long_run_can_be_chosen(command, monkeypatch):
+    """It is said which steps are shown, by their numbers in the whole run."""
+    monkeypatch.setattr(gathering, "TOLD", 5)
+    result = command("trace", "pictured_programs:conversation", "--all", "--from-step", 12, "--width", 120)
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert lines[-2].startswith("only steps 12 to 16 of ")
+    numbers = [line.split()[0].lstrip("*") for line in lines if line[:6].strip(" *").isdigit()]
+    assert numbers == ["12", "13", "14", "15", "16"]
+    assert command("report", "pictured_programs:conversation", "--from-step", 5000).exit_code == 2
 
 
 def test_a_replay_file_takes_no_seed(command, kept):

@@ -35,7 +35,7 @@ def test_both_schedules_are_in_it(page):
     data = data_of(page)
     assert [view["verdict"] for view in data["views"]] == ["failed", "passed"]
     parts = data["parting"]
-    failing, passing = ([choice[2:4] for choice in view["choices"]] for view in data["views"])
+    failing, passing = ([choice[3:5] for choice in view["choices"]] for view in data["views"])
     assert failing[:parts] == passing[:parts]
     assert failing[parts] != passing[parts]
 

@@ -193,15 +193,15 @@ def test_a_flows_graph_has_counts_and_durations():
     assert graph.name == "letters"
     assert (nodes["sender"].runs, nodes["sender"].total_ns) == (1, 250_000_000)
     assert (nodes["desk"].runs, nodes["desk"].total_ns, nodes["desk"].longest_ns) == (2, 2_000_000_000, 1_000_000_000)
-    assert [(link.source, link.event, link.target, link.slot, link.emits) for link in graph.links] == [
+    assert [(link.source, link.event, link.target, link.slot, link.sent) for link in graph.links] == [
         ("sender", "sent", "desk", "received", 2)
     ]
     assert sorted(activity.name for activity in timeline.activities) == ["desk.received"] * 2 + ["sender.trigger"]
 
 
 @pytest.mark.parametrize("most", [1, 7, 10])
-def test_of_a_long_execution_the_beginning_is_kept(monkeypatch, most):
-    """It says so, marks no failing step, and all spans lie within what is there."""
+def test_of_a_long_execution_a_part_is_kept(monkeypatch, most):
+    """Of one that fails the end, with the failing step; of one that passes the beginning; and it says so."""
     monkeypatch.setattr(gathering, "TOLD", most)
     schedules = {
         "lost_update": explore(pictured_programs.lost_update, instrument="auto").failure.shrunk,
@@ -211,13 +211,65 @@ def test_of_a_long_execution_the_beginning_is_kept(monkeypatch, most):
         timeline = of_schedule(getattr(pictured_programs, name), name, schedule, nearest=False).timeline
         assert len(timeline.steps) == most
         assert not timeline.is_whole
-        assert timeline.failing is None
-        assert all(arrow.target < most for arrow in timeline.arrows)
-        for span in (*timeline.waits, *timeline.holds):
-            assert 0 <= span.first < most
-            assert span.last is None or span.last < most
+        if timeline.verdict == "failed":
+            assert (timeline.failing, timeline.left) == (most - 1, 0)
+            assert timeline.extent() == f"steps {timeline.total - most} to {timeline.total - 1} of {timeline.total}"
+        else:
+            assert (timeline.failing, timeline.skipped) == (None, 0)
+            assert timeline.extent() == f"steps 0 to {most - 1} of {timeline.total}"
         assert render(Picture(timeline, None))
         assert trace_events(timeline)["traceEvents"]
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_part_is_cut_out_of_the_whole(monkeypatch, name):
+    """Wherever it begins: the same steps, spans that reach into it, arrows and decisions within, all counted anew."""
+    (whole,) = timelines(name, 1)
+    total, most = len(whole.steps), 7
+    monkeypatch.setattr(gathering, "TOLD", most)
+    for skip in range(0, total, 3):
+        part = of_seed(getattr(pictured_programs, name), name, 0, nearest=False, first=skip).timeline
+        ends = len(part.steps)
+        assert part.steps == whole.steps[skip : skip + most]
+        assert (part.skipped, part.left, part.total) == (skip, total - skip - ends, total)
+
+        def cut(spans, skip=skip, ends=ends):
+            return [
+                span._replace(
+                    first=max(span.first - skip, -1), last=None if span.last is None else min(span.last - skip, ends)
+                )
+                for span in spans
+                if span.first - skip < ends and (span.last is None or span.last >= skip)
+            ]
+
+        for spans in ("waits", "holds", "activities"):
+            assert list(getattr(part, spans)) == cut(getattr(whole, spans))
+        assert [(arrow.source + skip, arrow.target + skip) for arrow in part.arrows] == [
+            (arrow.source, arrow.target)
+            for arrow in whole.arrows
+            if skip <= arrow.source and arrow.target < skip + ends
+        ]
+        for one, other in zip(part.choices, whole.choices, strict=True):
+            assert one.step == min(max(other.step - skip, -1), ends)
+        assert part.graphs == whole.graphs
+
+
+def test_a_step_that_is_not_there_cannot_be_begun_with():
+    """The error says how many there are."""
+    with pytest.raises(ValueError, match=r"there is no step 10000: there are \d+, counted from 0"):
+        of_seed(pictured_programs.two_locks, "two_locks", 0, nearest=False, first=10_000)
+
+
+def test_flows_of_one_name_are_told_apart():
+    """Each has its own counts."""
+
+    def twice():
+        pictured_programs.flow()
+        pictured_programs.flow()
+
+    graphs = of_seed(twice, "twice", 0, nearest=False).timeline.graphs
+    assert [[node.runs for node in graph.nodes] for graph in graphs] == [[1, 2], [1, 2]]
+    assert [[link.sent for link in graph.links] for graph in graphs] == [[2], [2]]
 
 
 def test_a_program_that_does_something_else_is_inconclusive():
