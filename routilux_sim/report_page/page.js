@@ -888,6 +888,14 @@ function svg(tag, attributes, ...children) {
   for (const child of children) made.append(child);
   return made;
 }
+/* As much of a text as there is room for. */
+const measure = document.createElement("canvas").getContext("2d");
+function within(text, room, font) {
+  measure.font = font;
+  let length = text.length;
+  while (length > 1 && measure.measureText(clipped(text, length)).width > room) length--;
+  return clipped(text, length);
+}
 function clipped(text, length) { return text.length > length ? `${text.slice(0, length - 1)}…` : text; }
 
 function layers(nodes, links) {
@@ -930,7 +938,7 @@ function drawFlow([name, nodes, links], number) {
     const total = same.reduce((sum, link) => sum + link[4], 0);
     picture.append(svg("path", { d: path, "marker-end": `url(#tip-${number})`, class: total ? "" : "none" }));
     same.forEach((link, row) => {
-      const text = svg("text", { x: (sx + x1) / 2, y: (sy + ty) / 2 - 5 + row * 13 + (back ? H * 0.8 : 0), "text-anchor": "middle", class: "soft halo" }, `${clipped(link[1], 20)} ×${link[4]}`);
+      const text = svg("text", { x: (sx + x1) / 2, y: (sy + ty) / 2 - 5 + row * 13 + (back ? H * 0.8 : 0), "text-anchor": "middle", class: "soft halo" }, `${within(link[1], GAP_X - 50, `11px ${FAMILY}`)} ×${link[4]}`);
       text.append(svg("title", {}, `${source}.${link[1]} → ${target}.${link[3]}, ${link[4]} events`));
       labels.push(text);
     });
@@ -939,7 +947,7 @@ function drawFlow([name, nodes, links], number) {
     const [x, y] = place.get(id);
     const group = svg("g", {}, svg("title", {}, id),
       svg("rect", { x, y, width: W, height: H, rx: 7, class: `node${errors ? " bad" : ""}${count ? "" : " idle"}` }),
-      svg("text", { x: x + 10, y: y + 18, class: "name" }, clipped(id, 24)),
+      svg("text", { x: x + 10, y: y + 18, class: "name" }, within(id, W - 20, `600 13px ${FAMILY}`)),
       svg("text", { x: x + 10, y: y + 36 }, count ? `ran ${count}×, ${seconds(total)} in all` : "never ran"),
       svg("text", { x: x + 10, y: y + 52, class: "soft" }, count ? `longest ${seconds(longest)}${errors ? `, ${errors} failed` : ""}${retries ? `, ${retries} retried` : ""}` : ""));
     picture.append(group);
@@ -968,9 +976,8 @@ function legend() {
 
 /* Wide enough for the tasks' names. */
 function gutter() {
-  const c = document.createElement("canvas").getContext("2d");
-  c.font = FONT;
-  const widest = Math.max(40, ...views.flatMap((view) => view.lanes.map((lane) => c.measureText(lane.brief).width)));
+  measure.font = FONT;
+  const widest = Math.max(40, ...views.flatMap((view) => view.lanes.map((lane) => measure.measureText(lane.brief).width)));
   GUTTER = Math.min(150, Math.ceil(widest) + 28);
 }
 
