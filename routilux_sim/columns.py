@@ -26,6 +26,9 @@ AFTER = 12
 AROUND = 3
 """Lines of source before and after the one that a step is in."""
 
+_UP, _DOWN, _RIGHT, _LEFT = (f"\x1b[{letter}" for letter in "ABCD")
+"""What a terminal sends for the arrow keys."""
+
 _STYLES = ("cyan", "yellow", "green", "magenta", "blue", "red")
 
 
@@ -107,8 +110,8 @@ class Walk:
     """
 
     KEYS = (
-        ("n, space", "next step"),
-        ("p", "step before"),
+        ("n, space, →", "next step"),
+        ("p, ←", "step before"),
         ("t", "the same task's next step"),
         ("d", "next decision that is not the plain one"),
         ("f", "failing step"),
@@ -132,9 +135,9 @@ class Walk:
         timeline, steps, last = self._timeline, self.steps, len(self.steps) - 1
         deviating = {choice.step for choice in timeline.choices if choice.value}
         later = range(self._at + 1, last + 1)
-        if key in {"n", " ", "\r", "\n"}:
+        if key in {"n", " ", "\r", "\n", _RIGHT, _DOWN}:
             self._at = min(self._at + 1, last)
-        elif key == "p":
+        elif key in {"p", _LEFT, _UP}:
             self._at = max(self._at - 1, 0)
         elif key == "t":
             mine = timeline.steps[self.step].task

@@ -29,6 +29,7 @@ def trace_events(timeline: Timeline) -> dict[str, Any]:
             "strategy": timeline.strategy,
             "verdict": timeline.verdict,
             "headline": timeline.headline,
+            "steps": timeline.extent(),
         },
     }
 
@@ -53,7 +54,8 @@ def _events(timeline: Timeline) -> Iterator[dict[str, Any]]:
 def _virtual(timeline: Timeline) -> Callable[[int], float]:
     def at(step: int) -> float:
         last = step >= len(timeline.steps)
-        return (timeline.elapsed_ns if last else timeline.steps[step].t_ns) / 1e3
+        # What began before the first step that is there is drawn from that one on.
+        return (timeline.elapsed_ns if last else timeline.steps[max(step, 0)].t_ns) / 1e3
 
     return at
 

@@ -307,7 +307,7 @@ class View {
     for (const wait of this.waits) {
       if (!now.has(wait.task)) continue;
       const lane = this.laneOf.get(wait.task);
-      const from = this.x(wait.first, 1);
+      const from = wait.first < 0 ? this.x(0, -1) : this.x(wait.first, 1);
       const to = wait.last === null ? Math.max(width, from + 40) : this.x(wait.last, -1);
       if (to < GUTTER || from > width || to - from < 1) continue;
       const left = Math.max(from, GUTTER - 8), right = Math.min(to, width + 8);
