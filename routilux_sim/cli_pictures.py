@@ -38,7 +38,7 @@ STRATEGY = click.option("--strategy", help="What makes the decisions for a MODUL
 EVERYTHING = click.option("--all", "everything", is_flag=True, help="Also what the flow engine and libraries do.")
 
 
-@click.command("report")
+@click.command("report", short_help="Draw a run as one HTML file.")
 @RUN
 @PROGRAM
 @SEED
@@ -88,7 +88,7 @@ def report_run(
         click.echo("beside it the nearest schedule that passes")
 
 
-@click.command("trace")
+@click.command("trace", short_help="Show a run in columns, one a task.")
 @RUN
 @PROGRAM
 @SEED
@@ -131,7 +131,7 @@ def trace_run(
     _print_end(timeline)
 
 
-@click.command("diff")
+@click.command("diff", short_help="Show where two runs part.")
 @click.argument("one", metavar="A")
 @click.argument("other", metavar="B")
 @click.argument("path", metavar="[MODULE:CALLABLE]", required=False)

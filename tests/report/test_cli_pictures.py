@@ -16,6 +16,9 @@ pytest.importorskip("rich", reason="rich is not installed: the terminal's column
 
 import pictured_programs
 
+from routilux_sim.columns import Walk
+from routilux_sim.picturing import of_seed
+
 HERE = Path(__file__).parent
 
 
@@ -291,6 +294,17 @@ def test_steps_are_walked_by_keys(command, kept):
     assert "locks held: LEFT by one, RIGHT by other" in result.output
     assert "one in acquire RIGHT (other has it)" in result.output
     assert "with RIGHT, LEFT:" in result.output
+
+
+def test_arrow_keys_walk_too():
+    """As a terminal sends them."""
+    walk = Walk(of_seed(pictured_programs.two_locks, "two_locks", 0, nearest=False).timeline, everything=True)
+    steps = []
+    for key in ("\x1b[C", "\x1b[B", "\x1b[D", "\x1b[A", "\x1b[A"):
+        assert walk.go(key)
+        steps.append(walk.step)
+    assert steps == [1, 2, 1, 0, 0]
+    assert not walk.go("\x1b[Z")
 
 
 def test_the_walk_ends_with_the_keys(command, kept):
