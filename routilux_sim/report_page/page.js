@@ -1,6 +1,7 @@
 "use strict";
 (() => {
 const DATA = JSON.parse(document.getElementById("data").textContent);
+const SIDES = DATA.views.length;
 const $ = (id) => document.getElementById(id);
 const AXIS = 44, TICKS = 22, BAR = 32, STRIP = 11, PAD = 7, ROW = 20, MOST_ARROWS = 300;
 const FAMILY = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif";
@@ -175,6 +176,10 @@ class View {
     }
     this.height = y;
     this.inner.style.height = `${this.shown.length * ROW}px`;
+    const widest = (texts, most) => Math.min(most, Math.max(0, ...texts.map((text) => text.length)) + 0.5);
+    this.list.style.setProperty("--task", `${widest(this.lanes.map((lane) => lane.name), 14.5)}ch`);
+    const places = new Set(this.shown.map((index) => this.steps[index].where));
+    this.list.style.setProperty("--where", `${widest([...places], SIDES > 1 ? 16.5 : 28.5)}ch`);
     this.list.style.height = `${Math.min(300, this.shown.length * ROW + 2)}px`;
     this.match();
   }
@@ -497,7 +502,7 @@ class View {
     c.restore();
     c.fillStyle = colors.soft;
     c.font = MIDDLE;
-    c.fillText(state.axis === "steps" ? "step" : this.end ? "virtual time" : "no time passes", 17, TICKS / 2 + 1);
+    c.fillText(state.axis === "steps" ? "step" : "virtual time", 17, TICKS / 2 + 1);
   }
 
   /* The name of a line through all lanes; not on the places that are taken. Returns its own. */
@@ -575,7 +580,7 @@ class View {
     const rank = this.rank[this.selected];
     const top = rank * ROW;
     if (lists && (top < this.list.scrollTop + ROW || top > this.list.scrollTop + this.list.clientHeight - 3 * ROW)) {
-      this.list.scrollTop = top - this.list.clientHeight / 2;
+      this.list.scrollTop = Math.floor((top - this.list.clientHeight / 2) / ROW) * ROW;
     }
     const lane = this.laneOf.get(this.steps[this.selected].task);
     if (lane.y - AXIS < this.box.scrollTop || lane.y + lane.height > this.box.scrollTop + this.box.clientHeight) {
@@ -816,6 +821,7 @@ function setEngine(on) {
   count(); redraw();
 }
 function setAxis(name) {
+  if (name === "time" && $("axis-time").disabled) return;
   state.axis = name;
   $("axis-steps").setAttribute("aria-pressed", String(name === "steps"));
   $("axis-time").setAttribute("aria-pressed", String(name === "time"));
@@ -981,8 +987,9 @@ function gutter() {
   GUTTER = Math.min(150, Math.ceil(widest) + 28);
 }
 
-/* Everything, if there is room for its words; else what lies between where they part and where it fails. */
+/* Everything, if there is room for its words, or nothing fails; else what lies between where they part and where it fails. */
 function begin() {
+  if (main.failing === null && !main.left) return zoomAll();
   const fitting = room() / extent(), from = main.parting === null ? null : main.rank[main.parting] - 1;
   zoom.steps.scale = fitting >= 28 ? Math.min(fitting, 180) : 60;
   if (fitting < 28 && from !== null && main.failing !== null) {
@@ -1014,6 +1021,8 @@ if (main.skipped || main.left) {
 }
 $("text").textContent = main.report;
 $("side-label").hidden = views.length < 2;
+$("axis-time").disabled = views.every((view) => view.end === 0);
+if ($("axis-time").disabled) $("axis-time").title = "No virtual time passes";
 $("engine-label").hidden = !views.some((view) => view.hasForeign);
 $("go-choice").hidden = !main.deviations;
 for (const id of ["arrows-label", "past-label"]) $(id).hidden = !views.some((view) => view.arrows.length);
