@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
+import json
 import os
 import pkgutil
 import re
@@ -188,6 +189,28 @@ def test_the_reference_has_every_public_name(package):
         there |= set(pkgutil.resolve_name(path).__all__) if is_module(path) else {path.rpartition(".")[2]}
     public = {name for name in importlib.import_module(package).__all__ if not name.startswith("_")}
     assert public <= there
+
+
+def keys_of(schema: object) -> Iterator[str]:
+    """The keys that a JSON Schema has for documents, at any depth."""
+    if isinstance(schema, dict):
+        properties = schema.get("properties", {})
+        yield from properties
+        for part in (*properties.values(), *(value for name, value in schema.items() if name != "properties")):
+            yield from keys_of(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            yield from keys_of(part)
+
+
+def test_the_reference_has_every_key_of_scenarios():
+    """Each one that the JSON Schema has is named on the page, by itself or at the end of its path."""
+    schema = json.loads((ROOT / "routilux_sim" / "schema" / "scenario.schema.json").read_text(encoding="utf-8"))
+    named = set(
+        re.findall(r"[a-z_]+", " ".join(re.findall(r"`[^`]+`", (DOCS / "reference" / "scenario.md").read_text())))
+    )
+    assert {*keys_of(schema)} <= named
+    assert "speedup" in {*keys_of(schema)}
 
 
 def is_module(path: str) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import sys
+from datetime import date
 from pathlib import Path
 from statistics import median_low
 
@@ -104,6 +106,15 @@ def middle(counts):
     return "-" if count == NOT_FOUND else str(count)
 
 
+def measured():
+    """Where and when, in words."""
+    system, processor = platform.system(), platform.machine()
+    return (
+        f"CPython {platform.python_version()} on {system}, {processor}, {os.cpu_count()} processors; {date.today()}. "
+        "Schedules are counted, so other machines have the same figures."
+    )
+
+
 def main(arguments=None):
     """Measure, print the table and write it to the docs; 1 if the portfolio has missed a bug that it must find."""
     parser = argparse.ArgumentParser(prog="python -m tests.quality", description=__doc__)
@@ -127,7 +138,7 @@ def main(arguments=None):
                 budget=BUDGET,
                 twins=500,
             )
-            TABLE.write_text(header + "\n".join(lines) + f"\n\nMeasured with Python {platform.python_version()}.\n")
+            TABLE.write_text(header + "\n".join(lines) + f"\n\n{measured()}\n")
     missed = [
         name
         for name, count in zip(names, needed["portfolio"], strict=True)
