@@ -29,6 +29,9 @@ from typing import NamedTuple
 
 import pytest
 
+from routilux_sim import pytest_marker, pytest_options
+from routilux_sim.pytest_fixture import Sim
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md"))
@@ -211,6 +214,16 @@ def test_the_reference_has_every_key_of_scenarios():
     )
     assert {*keys_of(schema)} <= named
     assert "speedup" in {*keys_of(schema)}
+
+
+def test_the_page_on_pytest_has_every_argument_and_option():
+    """The marker's arguments, the options, the ini options without one, and what the fixture has."""
+    text = (DOCS / "howto" / "pytest.md").read_text(encoding="utf-8")
+    options = {f"--sim-{option.name.replace('_', '-')}" for option in pytest_options._OPTIONS}
+    wanted = {f"`{name}=`" for name in pytest_marker._ARGUMENTS} | options
+    wanted |= {"--sim-check-determinism", "sim_instrument", "sim_allow_races"}
+    wanted |= {f"sim.{name}" for name in vars(Sim) if not name.startswith("_")}
+    assert [one for one in sorted(wanted) if one not in text] == []
 
 
 def is_module(path: str) -> bool:
