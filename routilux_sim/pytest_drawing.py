@@ -53,8 +53,10 @@ class Drawing:
         """The test as it is seen from here: a node id begins at the project's root."""
         path, colons, rest = test.partition("::")
         for folder in (Path.cwd(), *Path.cwd().parents, *Path(self._kept.path).resolve().parents):
-            if (folder / path).is_file():
-                return f"{folder / path}{colons}{rest}"
+            # A name that no file can have is none of a file's.
+            with contextlib.suppress(OSError, ValueError):
+                if (folder / path).is_file():
+                    return f"{folder / path}{colons}{rest}"
         return f"./{test}"
 
     def pytest_configure(self, config: pytest.Config) -> None:

@@ -179,6 +179,33 @@ def test_what_pytest_says_is_shown_if_there_is_no_such_test(command, kept_of_tes
     assert said in " ".join(result.output.split())
 
 
+@pytest.mark.parametrize(
+    "program",
+    [
+        "::",
+        "-p no:terminal::x",
+        "--version::x",
+        "a\0b::x",
+        "x" * 5000 + "::x",
+        "\ud800::x",
+        "x" * 5000 + ".toml",
+        "a\0b.toml",
+        "\ud800.toml",
+        ".toml",
+        "tests/test_bank.py::",
+        "x" * 5000 + ":x",
+        "a\0b:x",
+        "",
+    ],
+)
+def test_a_replay_file_may_name_anything(command, kept_of_test, schedules, program):
+    """What is neither program, scenario nor test is refused in words."""
+    save_schedule(schedules["two_locks"].shrunk, "odd.replay.json", program=program)
+    result = command("trace", "odd.replay.json")
+    assert result.exit_code == 2, result.output
+    assert "Error: " in result.output
+
+
 def test_a_test_is_not_drawn_under_only_from(command, kept_of_test):
     """Pytest imports more than that."""
     result = command("trace", kept_of_test("test_locks[1]"), "--only-from", "pictured_programs")
