@@ -60,6 +60,7 @@ class View {
   constructor(raw, index) {
     Object.assign(this, decode(raw));
     this.index = index;
+    this.fails = this.verdict === "failed" ? "fails here" : "breaks off here";
     this.total = this.skipped + this.steps.length + this.left;
     /* Of what passes, where it parts from what does not. */
     this.selected = this.failing !== null ? this.failing : index && this.parting !== null ? this.parting : Math.max(0, this.steps.length - 1);
@@ -487,7 +488,7 @@ class View {
     if (state.axis === "steps") this.stepTicks(c, width); else this.timeTicks(c, width);
     let taken = [];
     if (this.parting !== null) taken = this.flag(c, this.x(this.parting, -1), colors.accent, "here they part", []);
-    if (this.failing !== null) taken = [...taken, ...this.flag(c, this.x(this.failing, 1), colors.bad, "fails here", taken)];
+    if (this.failing !== null) taken = [...taken, ...this.flag(c, this.x(this.failing, 1), colors.bad, this.fails, taken)];
     c.fillStyle = colors.accent;
     let before = -Infinity;
     for (const step of [...this.deviating].sort((one, other) => one - other)) {
@@ -752,7 +753,7 @@ function details() {
   const since = (index) => (index < 0 ? `before step ${view.skipped}` : jump(index));
   const block = (title, ...children) => el("div", {}, el("h3", {}, title), ...children);
   const blocks = [block(`Step ${view.number(step.index)} of ${view.total}, at ${seconds(step.t)}`,
-    el("p", {}, el("b", {}, lane.name), ` ${step.text}`), step.index === view.failing ? el("p", {}, el("b", {}, `fails here: ${view.headline.split("\n")[0]}`)) : null)];
+    el("p", {}, el("b", {}, lane.name), ` ${step.text}`), step.index === view.failing ? el("p", {}, el("b", {}, `${view.fails}: ${view.headline.split("\n")[0]}`)) : null)];
   if (step.file) blocks.push(block("Where", el("p", {}, `${step.where} in ${step.fn}`), el("p", {}, el("code", {}, step.source))));
   const held = view.shownHolds.filter((hold) => hold.first <= step.index && (hold.last === null || step.index < hold.last));
   blocks.push(block("Locks held", held.length ? el("ul", {}, ...held.map((hold) => el("li", {}, `${hold.called}: ${name(hold.task)}, since `, since(hold.first)))) : el("p", {}, "none")));
@@ -904,26 +905,41 @@ function within(text, room, font) {
 }
 function clipped(text, length) { return text.length > length ? `${text.slice(0, length - 1)}…` : text; }
 
+/* In which column each node stands: right of all that it gets something from, but for what closes a circle. */
 function layers(nodes, links) {
-  const depth = new Map(nodes.map((node) => [node[0], 0]));
-  for (let round = 0; round < nodes.length; round++) {
-    let changed = false;
-    for (const [source, , target] of links) {
-      const least = depth.get(source) + 1;
-      if (least > depth.get(target) && least < nodes.length) { depth.set(target, least); changed = true; }
+  const next = new Map(nodes.map((node) => [node[0], []])), fed = new Set();
+  for (const [source, , target] of links) { next.get(source).push(target); if (source !== target) fed.add(target); }
+  const open = new Set(), order = [], seen = new Set(), closing = new Set();
+  const visit = (id) => {
+    seen.add(id); open.add(id);
+    for (const target of next.get(id)) {
+      if (open.has(target)) closing.add(JSON.stringify([id, target]));
+      else if (!seen.has(target)) visit(target);
     }
-    if (!changed) break;
+    open.delete(id);
+    order.push(id);
+  };
+  const ids = nodes.map((node) => node[0]);
+  /* Where all are fed, the one that has run first is where it begins. */
+  const begun = main.activities.map((activity) => activity.name.slice(0, activity.name.lastIndexOf("."))).find((id) => next.has(id));
+  for (const id of [...ids.filter((one) => !fed.has(one)), ...(begun === undefined ? [] : [begun]), ...ids]) if (!seen.has(id)) visit(id);
+  const depth = new Map(ids.map((id) => [id, 0]));
+  for (const id of order.reverse()) {
+    for (const target of next.get(id)) {
+      if (!closing.has(JSON.stringify([id, target]))) depth.set(target, Math.max(depth.get(target), depth.get(id) + 1));
+    }
   }
-  return depth;
+  return [depth, closing];
 }
 
 function drawFlow([name, nodes, links], number) {
   const W = 190, H = 62, GAP_X = 170, GAP_Y = 34, M = 20;
-  const depth = layers(nodes, links), columns = [];
+  const [depth, closing] = layers(nodes, links), columns = [];
   for (const node of nodes) (columns[depth.get(node[0])] ||= []).push(node);
   const used = columns.filter(Boolean), tallest = Math.max(...used.map((column) => column.length));
   const width = M * 2 + used.length * W + (used.length - 1) * GAP_X, height = M * 2 + tallest * (H + GAP_Y) - GAP_Y;
-  const bent = links.some(([source, , target]) => depth.get(target) <= depth.get(source)) ? 46 : 0;
+  const most = Math.max(0, ...[...closing].map((key) => links.filter((link) => key === JSON.stringify([link[0], link[2]])).length));
+  const bent = closing.size ? 14 + 13 * most : 0;
   const place = new Map();
   used.forEach((column, x) => column.forEach((node, y) => {
     const free = tallest - column.length;
@@ -937,14 +953,16 @@ function drawFlow([name, nodes, links], number) {
   for (const same of between.values()) {
     const [source, , target] = same[0];
     const [x0, y0] = place.get(source), [x1, y1] = place.get(target);
-    const back = x1 <= x0, sx = x0 + W, sy = y0 + H / 2, ty = y1 + H / 2;
+    const back = closing.has(JSON.stringify([source, target])), sx = x0 + W, sy = y0 + H / 2, ty = y1 + H / 2;
+    /* Around the boxes: between the columns there is room. */
+    const low = height - M + 22, right = sx + 16, left = x1 - 16;
     const path = back
-      ? `M${sx} ${sy}C${sx + 60} ${sy + H} ${x1 - 60} ${ty + H} ${x1} ${ty}`
+      ? `M${sx} ${sy + 12}H${right - 6}q6 0 6 6V${low - 8}q0 8 -8 8H${left + 8}q-8 0 -8 -8V${ty + 18}q0 -6 6 -6H${x1}`
       : `M${sx} ${sy}C${sx + GAP_X / 2} ${sy} ${x1 - GAP_X / 2} ${ty} ${x1} ${ty}`;
     const total = same.reduce((sum, link) => sum + link[4], 0);
     picture.append(svg("path", { d: path, "marker-end": `url(#tip-${number})`, class: total ? "" : "none" }));
     same.forEach((link, row) => {
-      const text = svg("text", { x: (sx + x1) / 2, y: (sy + ty) / 2 - 5 + row * 13 + (back ? H * 0.8 : 0), "text-anchor": "middle", class: "soft halo" }, `${within(link[1], GAP_X - 50, `11px ${FAMILY}`)} ×${link[4]}`);
+      const text = svg("text", { x: back ? (left + right) / 2 : (sx + x1) / 2, y: back ? low - 5 + row * 13 : (sy + ty) / 2 - 5 + row * 13, "text-anchor": "middle", class: "soft halo" }, `${within(link[1], GAP_X - 50, `11px ${FAMILY}`)} ×${link[4]}`);
       text.append(svg("title", {}, `${source}.${link[1]} → ${target}.${link[3]}, ${link[4]} events`));
       labels.push(text);
     });
@@ -955,7 +973,7 @@ function drawFlow([name, nodes, links], number) {
       svg("rect", { x, y, width: W, height: H, rx: 7, class: `node${errors ? " bad" : ""}${count ? "" : " idle"}` }),
       svg("text", { x: x + 10, y: y + 18, class: "name" }, within(id, W - 20, `600 13px ${FAMILY}`)),
       svg("text", { x: x + 10, y: y + 36 }, count ? `ran ${count}×, ${seconds(total)} in all` : "never ran"),
-      svg("text", { x: x + 10, y: y + 52, class: "soft" }, count ? `longest ${seconds(longest)}${errors ? `, ${errors} failed` : ""}${retries ? `, ${retries} retried` : ""}` : ""));
+      svg("text", { x: x + 10, y: y + 52, class: "soft" }, count ? within(`longest ${seconds(longest)}${errors ? `, ${errors} failed` : ""}${retries ? `, ${retries} retried` : ""}`, W - 14, `11px ${FAMILY}`) : ""));
     picture.append(group);
   }
   picture.append(...labels);
@@ -975,7 +993,7 @@ function legend() {
     ["handler", "a handler runs", any((view) => view.activities.length)],
     ["arrow", "happens before", any((view) => view.arrows.length)],
     ["deviation", "a decision that is not the plain one", any((view) => view.deviations)],
-    ["failing", "where it fails", any((view) => view.failing !== null)],
+    ["failing", main.verdict === "failed" ? "where it fails" : "where it breaks off", any((view) => view.failing !== null)],
   ];
   for (const [sign, what, there] of signs) if (there) $("legend").append(el("span", {}, el("i", { class: sign }), what));
 }
@@ -1013,6 +1031,7 @@ const facts = [
   main.program, `seed ${main.seed}`, `strategy ${main.strategy}`, few(main.total, "step", "steps"), few(main.lanes.length, "task", "tasks"),
   few(main.decisions, "decision", "decisions") + (main.decisions ? `, ${main.deviations} not the plain one` : ""), `${seconds(main.elapsed)} of virtual time`,
 ];
+$("facts").append(el("b", { class: main.verdict }, main.verdict));
 for (const fact of facts) $("facts").append(el("span", {}, fact));
 if (main.skipped || main.left) {
   const last = main.skipped + main.steps.length - 1;

@@ -152,6 +152,32 @@ def flow():
         made.wait_for(made.execute("sender"))
 
 
+class Forward(Routine):
+    """Hands a number on, one less, until it is 0."""
+
+    def __init__(self):
+        super().__init__()
+        for slot in ("trigger", "received"):
+            self.define_slot(slot, handler=self.hand_on)
+        self.define_event("sent", ["number"])
+
+    def hand_on(self, number):
+        if number:
+            self.emit("sent", number=number - 1)
+
+
+def circle():
+    """Three routines, of which the last sends to the first."""
+    made = Flow("circle")
+    names = ("third", "first", "second")
+    for name in names:
+        made.add_routine(Forward(), name)
+    for source, target in (("first", "second"), ("second", "third"), ("third", "first")):
+        made.connect(source, "sent", target, "received")
+    with made:
+        made.wait_for(made.execute("first", {"number": 4}))
+
+
 def busy():
     """More than ten thousand steps."""
     lock = threading.Lock()

@@ -35,6 +35,8 @@ def reports(tmp_path_factory):
         "two_locks": of_schedule(pictured_programs.two_locks, "two_locks", deadlock),
         "conversation": of_seed(pictured_programs.conversation, "conversation", 0),
         "flow": of_seed(pictured_programs.flow, "flow", 0),
+        "circle": of_seed(pictured_programs.circle, "circle", 0),
+        "part": of_seed(pictured_programs.conversation, "conversation", 0, first=12),
         "evil": of_seed(pictured_programs.evil, pictured_programs.EVIL, 0),
     }
     for name, picture in pictures.items():
@@ -158,6 +160,60 @@ def test_the_flows_graph_is_drawn_with_counts(opened):
     assert "ran 2×, 2 s in all" in texts
     assert any("sent ×2" in text for text in texts)
     assert page.run("return document.querySelectorAll('#flows rect').length") == 2
+
+
+def test_a_circle_goes_around_the_boxes(opened):
+    """Each routine stands right of those that feed it; only what closes the circle goes back."""
+    page = opened("circle")
+    places = page.run(
+        "return Object.fromEntries([...document.querySelectorAll('#flows g')]"
+        ".map(g => [g.querySelector('title').textContent, +g.querySelector('rect').getAttribute('x')]))"
+    )
+    assert places["first"] < places["second"] < places["third"]
+    back = page.run("return [...document.querySelectorAll('#flows > div > svg > path')].map(p => p.getAttribute('d'))")
+    assert ["C" in path for path in back] == [True, True, False]
+    drawn = page.run(
+        "const s = document.querySelector('#flows svg'); return [s.getBBox().height, +s.getAttribute('height')]"
+    )
+    assert drawn[0] <= drawn[1]
+
+
+def test_the_legend_has_the_signs_that_there_are(opened):
+    """And no others."""
+    legend = "return [...document.querySelectorAll('#legend span')].map(s => s.textContent)"
+    locks = opened("two_locks").run(legend)
+    assert {"a step", "waits for ever", "holds a lock", "happens before", "where it fails"} <= {*locks}
+    assert "a handler runs" not in locks
+    talk = opened("conversation").run(legend)
+    assert "waits" in talk
+    assert not {"waits for ever", "where it fails"} & {*talk}
+
+
+def test_one_click_goes_to_where_the_schedules_part(opened):
+    """In both of them."""
+    page = opened("two_locks")
+    page.click("#go-parting")
+    assert page.run("return report.views.map(view => view.selected === view.parting)") == [True, True]
+    assert page.run("return document.querySelectorAll('.row.selected').length") == 2
+
+
+def test_where_no_time_passes_there_is_no_axis_of_time(opened):
+    """Everything would be at one place of it."""
+    page = opened("two_locks")
+    assert page.run("return document.querySelector('#axis-time').disabled")
+    page.press("t")
+    assert page.run("return report.state.axis") == "steps"
+
+
+def test_of_a_part_the_page_says_which(opened):
+    """Steps are numbered as in the whole run, in the list and in the details."""
+    page = opened("part")
+    assert page.run("return document.querySelector('#part').textContent").startswith(
+        "Only steps 12 to 44 of 45 are drawn"
+    )
+    assert page.run("return document.querySelector('.row.selected .number').textContent") == "44"
+    page.press("Home")
+    assert page.run("return document.querySelector('#details h3').textContent").startswith("Step 12 of 45")
 
 
 def test_what_the_engine_does_is_shown_on_demand(opened):
