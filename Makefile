@@ -39,8 +39,8 @@ format: $(BIN)/.ready ## let ruff format and mend what it can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-scenario: $(BIN)/.ready ## run the demo's scenario
-	@$(BIN)/routilux-sim run scenarios/concurrent_flow_demo.toml
+scenario: $(BIN)/.ready ## run every scenario that ships
+	@$(BIN)/routilux-sim run scenarios
 
 $(BIN)/.docs: pyproject.toml $(BIN)/.ready
 	@echo "installing what builds the documentation into $(VENV) ..."

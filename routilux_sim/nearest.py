@@ -73,7 +73,7 @@ def _changes(failing: Trial) -> Iterator[tuple[Plan, int]]:
     back = 0
     while back < len(failing.choices):
         step = len(failing.choices) - 1 - back
-        anchor, options = failing.choices[step]
+        anchor, options, _ = failing.choices[step]
         for option in options[1:]:
             if plan.get(anchor) != option:
                 yield {**plan, anchor: option}, step

@@ -238,11 +238,11 @@ def _singles(trial: Trial, first: int, *, preempting: bool) -> Iterator[tuple[Pl
 
     Those come first that preempt nobody; of each decision, the nearest choice and the farthest; late decisions.
     """
-    widest = max((len(options) for _, options in trial.choices[first:]), default=0)
+    widest = max((len(choice.options) for choice in trial.choices[first:]), default=0)
     for is_open in (False, True) if preempting else (False,):
         for turn in range(2 * ((widest + 1) // 2)):
             for at in range(len(trial.choices) - 1, first - 1, -1):
-                anchor, options = trial.choices[at]
+                anchor, options, _ = trial.choices[at]
                 number = _from_both_ends(turn, len(options))
                 if number and (anchor.kind == OPEN) is is_open and anchor not in trial.plan:
                     yield {anchor: options[number]}, at

@@ -109,7 +109,7 @@ class Trial:
             preemptions=sum(choices[at].anchor.kind == OPEN for at in taken),
             deviations=len(taken),
             steps=execution.steps,
-            tasks=len({choice.anchor.task for choice in choices}),
+            tasks=len({choice.maker for choice in choices}),
             values=sum(chosen[at] for at in taken),
             room=sum(len(choices) - at for at in taken),
         )

@@ -11,7 +11,7 @@ from routilux_sim.faults.distributions import Distribution
 from routilux_sim.faults.labels import duration_of
 from routilux_sim.faults.plan import Fault, FaultPlan, Spurious, Stall
 
-__all__ = ["Armed", "ArmedFault", "FaultsGiven", "arm"]
+__all__ = ["Armed", "ArmedFault", "FaultsGiven", "arm", "error_of"]
 
 FaultsGiven = FaultPlan | Mapping[str, Any] | None
 """How somebody may give a plan."""
@@ -65,10 +65,8 @@ class Armed:
         self.swarm = swarm
         self.document: dict[str, Any] = {"plan": plan.to_dict(), "swarm": swarm}
         self.faults: list[ArmedFault] = []
-        counts: dict[str, int] = {}
-        for fault in plan.faults:
-            index = counts[fault.kind] = counts.get(fault.kind, -1) + 1
-            error = _error_of(fault, f"faults.{fault.kind}[{index}]")
+        for kind, index, fault in plan.numbered():
+            error = _error_of(fault, f"faults.{kind}[{index}]")
             if fault.probability > 0:
                 name = (fault.error_name or "").rpartition(":")[2]
                 self.faults.append(ArmedFault(fault, index, error, name, duration_of(fault)))
@@ -104,17 +102,27 @@ def arm(given: FaultsGiven, swarm: bool = False) -> Armed | None:
 
 
 def _error_of(fault: Fault, place: str) -> Callable[[], Exception] | None:
-    name = fault.error_name
-    if name is None:
+    if fault.error_name is None:
         return None
-    place = f"{place}.error"
     try:
-        kind: Any = load_callable(name) if ":" in name else getattr(builtins, name, None)
+        return error_of(fault.error_name, getattr(fault, "message", ""))
     except ValueError as error:
-        raise ValueError(f"{place}: {error}") from error
+        raise ValueError(f"{place}.error: {error}") from error
+
+
+def error_of(name: str, message: str) -> Callable[[], Exception]:
+    """Find what makes an exception.
+
+    Args:
+        name: A built-in one's, or an import path.
+        message: What each says that is made.
+
+    Raises:
+        ValueError: There is none of that name, or it cannot be made of a message alone.
+    """
+    kind: Any = load_callable(name) if ":" in name else getattr(builtins, name, None)
     if not isinstance(kind, type) or not issubclass(kind, Exception):
-        raise ValueError(f"{place} must name an exception, not {kind!r}")  # noqa: TRY004 - as for what files say
-    message: str = getattr(fault, "message", "")
+        raise ValueError(f"must name an exception, not {kind!r}")  # noqa: TRY004 - as for what files say
 
     def make() -> Exception:
         made: Exception = kind(message)
@@ -124,7 +132,7 @@ def _error_of(fault: Fault, place: str) -> Callable[[], Exception] | None:
         make()
     except Exception as error:
         raise ValueError(
-            f"{place}: {name!r} cannot be made of a message alone ({type(error).__name__}: {error}); name another one, "
-            "or derive one from it that can"
+            f"{name!r} cannot be made of a message alone ({type(error).__name__}: {error}); name another one, or "
+            "derive one from it that can"
         ) from error
     return make

@@ -63,6 +63,8 @@ class Distribution:
                 raise ValueError(f"{place} must be a number of seconds or a table with a kind, not {data!r}")
             return cls("constant", (seconds,))
         table = Table(place, data)
+        if not table.has("kind") and not table.has("seconds"):
+            table.refuse("kind", "one of " + ", ".join(map(repr, KINDS)))
         kind = table.choice("kind", KINDS, "constant")
         names = _NAMES.get(kind)
         values = _values(table) if names is None else tuple(_required(table, name) for name in names)

@@ -13,6 +13,7 @@ draws which of the faults exist at all, is after Groce and others, "Swarm testin
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -369,6 +370,13 @@ class FaultPlan:
         if self.latencies:
             written["latencies"] = self.latencies.to_dict()
         return written
+
+    def numbered(self) -> Iterator[tuple[str, int, Fault]]:
+        """Each fault with its kind, and its place among those of that kind in the plan."""
+        counts: dict[str, int] = {}
+        for fault in self.faults:
+            index = counts[fault.kind] = counts.get(fault.kind, -1) + 1
+            yield fault.kind, index, fault
 
     @property
     def import_paths(self) -> tuple[str, ...]:

@@ -93,7 +93,9 @@ class Table:
 
     def tables(self, key: str) -> list[Table]:
         """The tables of an array; none if the key is not there."""
-        rows = self.take(key, "an array of tables", lambda value: isinstance(value, list | tuple), ())
+        rows = self.take(
+            key, f"an array of tables ([[{self._place}.{key}]])", lambda value: isinstance(value, list | tuple), ()
+        )
         return [Table(f"{self._place}.{key}[{index}]", row) for index, row in enumerate(rows)]
 
     def place(self, key: str) -> str:

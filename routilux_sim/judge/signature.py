@@ -19,7 +19,8 @@ def signature_of(error: BaseException | None) -> Signature | None:
     """What an execution's failure is known by; None if it has not failed.
 
     The kind; of an exception its type and the function that raised it, of a deadlock its cause and what waits in the
-    ring, of a livelock its cause, of a data race the two accesses, of an invariant its name.
+    ring, of a livelock its cause, of a data race the two accesses, of an invariant its name. An exception may have an
+    attribute ``__about__``, which tells it from others of its type that are raised in the same function.
     """
     if error is None:
         return None
@@ -32,7 +33,7 @@ def signature_of(error: BaseException | None) -> Signature | None:
         return kind, error.cause
     if isinstance(error, DataRaceError | InvariantError):
         return kind, error.invariant if isinstance(error, InvariantError) else getattr(error.race, "key", None)
-    return kind, type(error), _raised_in(error.__traceback__)
+    return kind, type(error), _raised_in(error.__traceback__), getattr(error, "__about__", None)
 
 
 def _raised_in(traceback: TracebackType | None) -> tuple[str, str] | None:

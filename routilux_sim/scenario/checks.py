@@ -16,7 +16,16 @@ CLOSE = 1e-9
 
 
 class BrokenExpectationError(AssertionError):
-    """Something that a scenario says must hold does not."""
+    """Something that a scenario says must hold does not.
+
+    Args:
+        about: Which of its expectations: shrinking keeps to that one.
+        message: What was found, and what must be.
+    """
+
+    def __init__(self, about: str, message: str) -> None:
+        super().__init__(message)
+        self.__about__ = about
 
 
 def check_flow(expect: Expectation, witness: Witness) -> None:
@@ -30,14 +39,16 @@ def check_flow(expect: Expectation, witness: Witness) -> None:
         job = "" if len(witness.ended) == 1 else f"job {name!r}: "
         if ended.status != status:
             because = f" ({words_of_error(ended.error)})" if ended.error is not None else ""
-            raise BrokenExpectationError(f"{job}status is {ended.status}{because}, must be {status}")
+            raise BrokenExpectationError(f"{job}status", f"{job}status is {ended.status}{because}, must be {status}")
         check_duration(f"{job}duration", ended.duration, expect.durations.get(name))
     for delivery in expect.delivered:
         _check_delivery(delivery, witness.seen)
     for routine, allowed in expect.errors.items():
         count = witness.errors.get(routine, 0)
         if count not in allowed:
-            raise BrokenExpectationError(f"{routine} failed {count} times, must fail {allowed} times")
+            raise BrokenExpectationError(
+                f"errors of {routine}", f"{routine} failed {count} times, must fail {allowed} times"
+            )
     for routine, moments in expect.retries.items():
         _check_retries(routine, moments, witness.retries.get(routine, []))
 
@@ -49,7 +60,7 @@ def check_duration(name: str, seconds: float, allowed: Range | None) -> None:
         BrokenExpectationError: They are out of range.
     """
     if allowed is not None and seconds not in allowed:
-        raise BrokenExpectationError(f"{name} is {seconds:.10g} virtual seconds, must be {allowed}")
+        raise BrokenExpectationError(name, f"{name} is {seconds:.10g} virtual seconds, must be {allowed}")
 
 
 def check_speedup(over: str, times: float, allowed: Range) -> None:
@@ -59,7 +70,7 @@ def check_speedup(over: str, times: float, allowed: Range) -> None:
         BrokenExpectationError: It is out of range.
     """
     if times not in allowed:
-        raise BrokenExpectationError(f"speed-up over {over} is {times:g} times, must be {allowed}")
+        raise BrokenExpectationError("speed-up", f"speed-up over {over} is {times:g} times, must be {allowed}")
 
 
 def check_log(patterns: Sequence[LogPattern], lines: Sequence[tuple[float, Mapping[str, Any]]]) -> None:
@@ -71,7 +82,8 @@ def check_log(patterns: Sequence[LogPattern], lines: Sequence[tuple[float, Mappi
     for pattern in patterns:
         count = sum(1 for at, line in lines if _matches(pattern, at, line))
         if count not in pattern.times:
-            raise BrokenExpectationError(f"{count} log lines have {_words(pattern)}, must be {pattern.times}")
+            words = _words(pattern)
+            raise BrokenExpectationError(f"log: {words}", f"{count} log lines have {words}, must be {pattern.times}")
 
 
 def words_of_error(error: BaseException) -> str:
@@ -103,19 +115,20 @@ def _words(pattern: LogPattern) -> str:
 
 def _check_delivery(delivery: Delivery, seen: Sequence[Seen]) -> None:
     place = f"{delivery.routine}.{delivery.slot}"
+    about = f"delivered {place}"
     got = [
         row.data
         for row in seen
         if (row.routine, row.slot) == (delivery.routine, delivery.slot) and delivery.job in {None, row.job}
     ]
     if delivery.times is None and not got:
-        raise BrokenExpectationError(f"{place} got nothing, must get at least one delivery")
+        raise BrokenExpectationError(about, f"{place} got nothing, must get at least one delivery")
     if delivery.times is not None and len(got) != delivery.times:
-        raise BrokenExpectationError(f"{place} got {len(got)} deliveries, must get {delivery.times}")
+        raise BrokenExpectationError(about, f"{place} got {len(got)} deliveries, must get {delivery.times}")
     for data in got:
         difference = difference_of(delivery.data, data, place)
         if difference is not None:
-            raise BrokenExpectationError(difference)
+            raise BrokenExpectationError(about, difference)
 
 
 def difference_of(wanted: Any, found: Any, place: str) -> str | None:
@@ -137,7 +150,8 @@ def _check_retries(routine: str, wanted: Sequence[float], found: Sequence[float]
     same = len(wanted) == len(found) and all(abs(a - b) <= CLOSE for a, b in zip(wanted, found, strict=True))
     if not same:
         raise BrokenExpectationError(
-            f"{routine} was tried again at {_moments(found)} virtual seconds, must be at {_moments(wanted)}"
+            f"retries of {routine}",
+            f"{routine} was tried again at {_moments(found)} virtual seconds, must be at {_moments(wanted)}",
         )
 
 

@@ -273,6 +273,6 @@ def _check_invariant(path: str, holds: Callable[..., Any], *args: Any) -> None:
     try:
         answer = holds(*args)
     except Exception as error:
-        raise BrokenInvariantError(f"invariant {path!r} is broken: {type(error).__name__}: {error}") from error
+        raise BrokenInvariantError(path, f"invariant {path!r} is broken: {type(error).__name__}: {error}") from error
     if answer is not None and not answer:
-        raise BrokenInvariantError(f"invariant {path!r} is broken: it returned {answer!r}")
+        raise BrokenInvariantError(path, f"invariant {path!r} is broken: it returned {answer!r}")

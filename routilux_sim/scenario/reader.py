@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -14,13 +15,13 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from routilux.checks import STRATEGIES as FLOW_STRATEGIES
-from routilux.exceptions import UnknownNameError
-from routilux.flow import ENTRY_SLOT
 from routilux.loading import LoadError, load_callable, load_flow_factory
 from routilux_sim.excerpts import excerpt
-from routilux_sim.faults import FaultPlan, Latencies
+from routilux_sim.faults import Fault, FaultPlan, Latencies
+from routilux_sim.faults.arming import error_of
 from routilux_sim.replay_files import ReplayFile, ReplayFileError, load_replay
 from routilux_sim.scenario.expected import expectation
+from routilux_sim.scenario.fit import check_fit
 from routilux_sim.scenario.lines import lines_of
 from routilux_sim.scenario.model import Action, Job, Observed, Run, Scenario, ScenarioError
 from routilux_sim.scenario.table import Document, Table
@@ -50,7 +51,7 @@ def load_scenario(path: str | os.PathLike[str], only_from: Iterable[str] = ()) -
     top = _parsed(file)
     reader = _Reader(file, tuple(only_from))
     scenario = reader.scenario(top)
-    _check_flow(scenario, top)
+    check_fit(scenario, top)
     return scenario
 
 
@@ -65,8 +66,14 @@ def _parsed(file: Path) -> Table:
         data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         # A number of too many digits is a ValueError of another kind.
-        raise ScenarioError(f"{file}: not a TOML document: {error}") from error
+        found = _LINE.search(str(error))
+        place = file if found is None else f"{file}:{found[1]}"
+        raise ScenarioError(f"{place}: not a TOML document: {error}") from error
     return Table(Document(file, lines_of(text)), (), data)
+
+
+_LINE = re.compile(r"\(at line (\d+), column \d+\)$")
+"""Where the standard library's parser says that it stopped."""
 
 
 class _Reader:
@@ -132,17 +139,21 @@ class _Reader:
             raise top.error_about(str(error)) from error
         if latencies and "latencies" in faults:
             top.complain("latency", "there are [faults.latencies], too; leave one of them out")
-        for path in plan.import_paths:
-            self._check_exception(top, path)
+        for kind, index, fault in plan.numbered():
+            self._check_exception(top.at(("faults", kind, index)), fault)
         return plan
 
-    def _check_exception(self, top: Table, path: str) -> None:
-        """See that a fault's exception may be imported; the library's own may."""
-        allowed = (*self._only_from, "routilux") if self._only_from else ()
+    def _check_exception(self, table: Table, fault: Fault) -> None:
+        """See that a fault's exception may be imported, and made; the library's own may."""
+        name = fault.error_name
+        if name is None:
+            return
         try:
-            load_callable(path, self._search, allowed)
-        except LoadError as error:
-            raise top.error_at(("faults",), str(error)) from error
+            if ":" in name:
+                load_callable(name, self._search, (*self._only_from, "routilux") if self._only_from else ())
+            error_of(name, getattr(fault, "message", ""))
+        except ValueError as error:
+            raise table.error("error", str(error)) from error
 
     def _loaded(self, subject: Table, path: str, *, is_program: bool) -> Callable[..., Any]:
         load = load_callable if is_program else load_flow_factory
@@ -287,38 +298,6 @@ def _observed(top: Table, jobs: list[str]) -> tuple[Observed, ...]:
 
 def _ns(seconds: float) -> int:
     return round(seconds * 1e9)
-
-
-def _check_flow(scenario: Scenario, top: Table) -> None:
-    """Make the flow once, outside any simulation, to see that it has what the scenario speaks of.
-
-    Raises:
-        ScenarioError: The factory fails, or the entry, a routine or a slot is not there.
-    """
-    if scenario.is_program:
-        return
-    try:
-        flow = scenario.factory(**scenario.arguments)
-    except Exception as error:
-        raise top.error_at(("flow", "factory"), f"{type(error).__name__}: {error}") from error
-    wanted: list[tuple[tuple[str | int, ...], str, str]] = []
-    for index, job in enumerate(scenario.jobs):
-        table: tuple[str | int, ...] = ("job", index) if "job" in top else ("run",)
-        wanted.append(((*table, "entry"), job.entry, ENTRY_SLOT))
-    for index, delivery in enumerate(scenario.expect.delivered):
-        wanted.append((("expect", "delivered", index), delivery.routine, delivery.slot))
-    for index, row in enumerate(scenario.observed):
-        wanted.append((("observed", "activations", index), row.routine, row.slot))
-    for place, routine_id, slot in wanted:
-        try:
-            flow.check_slot(routine_id, slot)
-        except UnknownNameError as error:
-            raise top.error_at(place, str(error)) from error
-    for section in ("errors", "retries"):
-        for routine_id in getattr(scenario.expect, section):
-            if routine_id not in flow.routines:
-                problem = f"there is no routine {routine_id!r}; there are: {', '.join(map(repr, flow.routines))}"
-                raise top.error_at(("expect", section, routine_id), problem)
 
 
 def _search_path(file: Path) -> list[Path]:

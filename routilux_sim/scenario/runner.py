@@ -105,7 +105,7 @@ def run_scenario(
         outcome = trial.replayed(run.replay)
     else:
         outcome = trial.explored()
-    outcome.figures, outcome.samples = trial.last, trial.samples
+    outcome.figures, outcome.samples = trial.counted, trial.samples
     return outcome
 
 
@@ -118,6 +118,7 @@ class _Trial:
         self._check = check
         self.shrink = True
         self.last: Figures | None = None
+        self.counted: Figures | None = None
         self.samples: list[Figures] = []
         self._program, self._invariants = staged(scenario, self._note)
 
@@ -125,6 +126,7 @@ class _Trial:
         self.last = figures
 
     def _count(self, count: int) -> None:
+        self.counted = self.last
         if self.last is not None:
             self.samples.append(self.last)
         if self._progress is not None:
@@ -140,6 +142,7 @@ class _Trial:
             try:
                 self._program()
             except Exception as error:  # noqa: BLE001 - the scenario's to judge
+                self.counted = self.last
                 return self._failed(error, None, count, None)
             finally:
                 runtime.execution_log = log
@@ -306,7 +309,8 @@ def _speedup(scenario: Scenario, factory: Callable[..., Any], played: Played, st
         status = scenario.expect.statuses.get(name, scenario.expect.status)
         if ended.status != status:
             raise BrokenExpectationError(
-                f"with {setting.over}, to compare with, status is {ended.status}, must be {status}"
+                "speed-up",
+                f"with {setting.over}, to compare with, status is {ended.status}, must be {status}",
             )
     return other.duration / played.duration if played.duration else float("inf")
 
@@ -320,4 +324,5 @@ def _check(scenario: Scenario, played: Played, speedup: float | None) -> None:
     if played.log is not None:
         check_log(expect.log, played.log.lines)
     if expect.returns and played.value != expect.returns[0]:
-        raise BrokenExpectationError(f"the program returned {played.value!r}, must return {expect.returns[0]!r}")
+        words = f"the program returned {played.value!r}, must return {expect.returns[0]!r}"
+        raise BrokenExpectationError("returns", words)

@@ -84,6 +84,10 @@ class Table:
         """Make the error that says what is wrong with the whole table."""
         return self._document.error(self._path, f"{words_of(self._path)} {problem}".lstrip())
 
+    def at(self, path: Path) -> Table:
+        """A place inside that something else has read, to complain about."""
+        return Table(self._document, (*self._path, *path), {})
+
     def finish(self) -> None:
         """Complain about the first key that nobody has taken."""
         for key in self._data:
@@ -105,7 +109,7 @@ class Table:
             if default is _REQUIRED:
                 near = difflib.get_close_matches(key, set(self._data) - set(self._seen), 1)
                 hint = f"; found {near[0]!r} instead" if near else ""
-                raise self._document.error(self._path, f"{self._where(key)} is missing{hint}")
+                raise self._document.error((*self._path, *near), f"{self._where(key)} is missing{hint}")
             return default
         value = self._data[key]
         if not isinstance(value, kind) or isinstance(value, bool):
@@ -209,14 +213,14 @@ class Table:
         """A table of anything."""
         return dict(self._take(key, {}, dict, "a table"))
 
-    def fields(self) -> dict[str, Any]:
-        """All keys that are left, with their values; strings are regular expressions."""
-        rest: dict[str, Any] = {}
-        for key, value in self._data.items():
-            if key not in self._seen:
-                rest[key] = self._compiled(key, value) if isinstance(value, str) else value
-        self._seen += rest
-        return rest
+    def fields(self, allowed: Iterable[str]) -> dict[str, Any]:
+        """Those of some keys that are there, with their values; strings are regular expressions."""
+        found: dict[str, Any] = {}
+        for key in allowed:
+            for value in self.anything(key):
+                found[key] = self._compiled(key, value) if isinstance(value, str) else value
+        self.finish()
+        return found
 
     def keys(self) -> list[str]:
         """The keys of a table that has any."""
@@ -229,8 +233,9 @@ class Table:
 
     def tables(self, key: str) -> list[Table]:
         """Several tables."""
-        rows = self._take(key, [], list, "an array of tables")
         path = (*self._path, key)
+        how = f" ([[{words_of(path)}]])" if all(isinstance(part, str) for part in path) else ""
+        rows = self._take(key, [], list, f"an array of tables{how}")
         for index, row in enumerate(rows):
             if not isinstance(row, dict):
                 problem = f"{words_of((*path, index))} must be a table, not {excerpt(row)}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from routilux_sim.faults.labels import is_fault
 from routilux_sim.kernel.core import active, describe
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ class Anchor(NamedTuple):
     """The name of a decision.
 
     Attributes:
-        task: The number of the task that makes it; 0 before the first one runs.
+        task: The number of the task that makes it; 0 before the first one runs, and of faults, which come at "the third
+            call of a handler", say, whichever task makes that one.
         kind: `OPEN`, `FORCED` or `DRAW`.
         label: What the task is about to do, or waits in; of a draw, its label.
         nth: Which of this task's decisions of this kind and label it is, from 1.
@@ -48,10 +50,12 @@ class Choice(NamedTuple):
     Attributes:
         anchor: Its name.
         options: What there was to choose from: numbers of tasks, the plain choice first, or numbers to draw.
+        maker: The number of the task that made it; 0 before the first one runs.
     """
 
     anchor: Anchor
     options: Sequence[int]
+    maker: int
 
 
 NOTED = 1_000_000
@@ -99,13 +103,14 @@ class Ledger:
         me = kernel.current if kernel is not None else None
         self._add(0 if me is None else me.number, DRAW, label, range(bound))
 
-    def _add(self, task: int, kind: str, label: str, options: Sequence[int]) -> None:
+    def _add(self, maker: int, kind: str, label: str, options: Sequence[int]) -> None:
         self._noted += len(options) if kind != DRAW else 1
         if self._noted > NOTED:
             return
+        task = 0 if kind == DRAW and is_fault(label) else maker
         key = (task, kind, label)
         count = self._counts[key] = self._counts.get(key, 0) + 1
-        self.choices.append(Choice(Anchor(task, kind, label, count), options))
+        self.choices.append(Choice(Anchor(task, kind, label, count), options, maker))
 
 
 class GuidedStrategy:
@@ -152,7 +157,7 @@ class GuidedStrategy:
     def _choose(self) -> int:
         if self._ledger.is_full:
             return 0
-        anchor, options = self._ledger.choices[-1]
+        anchor, options, _ = self._ledger.choices[-1]
         wanted = self._plan.get(anchor)
         value = 0
         if wanted is not None:

@@ -87,7 +87,7 @@ def test_anything_else_is_a_value_error_that_begins_with_the_place(data):
     [
         ([], "faults must be a table, not []"),
         ({"rais": []}, "faults has no key 'rais'; did you mean 'raise'?"),
-        ({"raise": {}}, "faults.raise must be an array of tables, not {}"),
+        ({"raise": {}}, "faults.raise must be an array of tables ([[faults.raise]]), not {}"),
         ({"raise": [{}, 3]}, "faults.raise[1] must be a table, not 3"),
         ({"raise": [{"rotine": "x"}]}, "faults.raise[0] has no key 'rotine'; did you mean 'routine'?"),
         ({"raise": [{"routine": ""}]}, "faults.raise[0].routine must be a string that is not empty, not ''"),

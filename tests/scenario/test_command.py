@@ -49,7 +49,7 @@ def test_what_cannot_be_used_counts_most(folder):
     unusable = write(folder, UNUSABLE, "unusable.toml")
     result = run(str(folder))
     assert result.exit_code == 2
-    assert f"{unusable}:4: run.entry is missing; found 'entri' instead" in result.output
+    assert f"{unusable}:5: run.entry is missing; found 'entri' instead" in result.output
     assert result.output.splitlines()[-1] == "2 of 4 scenarios hold, 1 cannot be used"
 
 

@@ -255,6 +255,39 @@ def test_a_broken_expectation_makes_the_command_fail(tmp_path):
     assert "duration is 0.25 virtual seconds, must be 3" in again.output
 
 
+TWICE_BROKEN = (
+    PIPELINE
+    + """
+[run]
+entry = "source"
+params = { items = 2 }
+[[faults.raise]]
+routine = "worker"
+nth = 2
+[[faults.slow]]
+routine = "sink"
+by = 100
+[expect]
+duration = { max = 90 }
+"""
+)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_shrinking_keeps_to_the_expectation_that_is_broken(tmp_path, seed):
+    """Two faults break one expectation each; what is left is the one that breaks what is reported."""
+    outcome = run_scenario(load_scenario(write(tmp_path, TWICE_BROKEN)), seed)
+    assert outcome.problem.startswith("status is failed (RuntimeError: an injected fault), must be completed")
+    assert outcome.sentence == "FIFO everywhere, but only if worker.trigger raises RuntimeError at its 2nd call"
+
+
+def test_figures_are_those_of_the_failure(tmp_path):
+    """Not of what ran when something simpler was looked for."""
+    outcome = run_scenario(load_scenario(write(tmp_path, TWICE_BROKEN)))
+    assert outcome.figures.status == "failed"
+    assert outcome.samples == [outcome.figures]
+
+
 def test_ranges_include_their_bounds():
     """Both bounds belong to a range; NaN does not."""
     assert 2.0 in Range(2, 3)

@@ -7,8 +7,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from jsonschema import Draft202012Validator
 
 import routilux_sim
+from routilux_sim.faults import FaultPlan
+from routilux_sim.generators import fault_plans
 from routilux_sim.scenario import ScenarioError, load_scenario
 from tests.scenario.conftest import DEMO, GOOD, run, write
 
@@ -65,7 +69,60 @@ SHIPPED = sorted((Path(__file__).parents[2] / "scenarios").glob("*.toml"))
         ("[run]", "[program]\ncallable = 'json:dumps'\n[run]", "flow: a plain program has none"),
         ("[run]", "[latency.trigger]\nkind = 'guess'\n[run]", "latency.trigger.kind must be one of 'constant'"),
         ("[run]", "[[faults.raise]]\nnth = 0\n[run]", "faults.raise[0].nth must be a whole number from 1 up, not 0"),
-        ("[run]", "[[faults.raise]]\nerror = 'no.such:Error'\n[run]", "faults: 'no.such:Error': cannot import"),
+        (
+            "[run]",
+            "[[faults.raise]]\nerror = 'no.such:Error'\n[run]",
+            "faults.raise[0].error: 'no.such:Error': cannot import",
+        ),
+        (
+            "[run]",
+            "[[faults.raise]]\nerror = 'json:dumps'\n[run]",
+            "faults.raise[0].error: must name an exception, not <function dumps",
+        ),
+        (
+            "[run]",
+            "[[faults.raise]]\nerror = 'UnicodeDecodeError'\n[run]",
+            "faults.raise[0].error: 'UnicodeDecodeError' cannot be made of a message alone",
+        ),
+        (
+            "[run]",
+            "[[faults.raise]]\n[[faults.raise]]\nroutine = 'source_*'\n[run]",
+            "faults.raise[1].routine: there is no routine 'source_*'; there are: 'trigger', 'aggregator'",
+        ),
+        (
+            "[run]",
+            "[[faults.slow]]\nby = 1\nroutine = 'fetcher_1'\nslot = 'triger'\n[run]",
+            "faults.slow[0].slot: there is no slot 'triger'; there are: 'fetcher_1.trigger'",
+        ),
+        (
+            "[run]",
+            "[latency]\nfetcher = 1\n[run]",
+            "latency.fetcher: there is no routine 'fetcher'; there are: 'trigger'",
+        ),
+        (
+            "[run]",
+            "[faults.latencies]\n'fetcher_1.triger' = 1\n[run]",
+            "faults.latencies.fetcher_1.triger: there is no slot 'triger'; there are: 'fetcher_1.trigger'",
+        ),
+        (
+            "[run]",
+            "[latency.fetcher_1]\nlow = 1\nhigh = 2\n[run]",
+            "latency.fetcher_1.kind is missing: it must be one of 'constant', 'uniform'",
+        ),
+        ("[run]", "[run]\ninstrument = ['exampels']", "run.instrument[0]: there is no module 'exampels'"),
+        ("[run]", "[run]\ninstrument = ['json.decodr']", "run.instrument[0]: there is no module 'json.decodr'"),
+        (
+            "duration = 0.25",
+            "speedup = { over = { workers = 1 }, min = 2 }",
+            "expect.speedup.over: TypeError: create_concurrent_flow() got an unexpected keyword argument 'workers'",
+        ),
+        ("duration = 0.25", "log = [{ event = 'fault' }]", "expect.log[0].event must be one of 'activation.drop'"),
+        ("duration = 0.25", "log = [{ rutine = 'a' }]", "unknown key 'expect.log[0].rutine'; did you mean 'routine'?"),
+        (
+            "duration = 0.25",
+            "delivered = { routine = 'formatter' }",
+            "expect.delivered must be an array of tables ([[expect.delivered]]), not {'routine'",
+        ),
         ("[run]", "[faults.latencies]\na = 1\n[latency]\na = 1\n[run]", "latency: there are [faults.latencies], too"),
         ("[run]", "[observed]\nactivations = [1]\n[run]", "observed.activations[0] must be a table, not 1"),
         (
@@ -145,6 +202,12 @@ slot = "aggregated_input"
         ('slot = "processed_data"', "slot = 'other'", 17),
         ("arguments.max_workers", "arguments.max_worker", 7),
         ("[flow]", "nam = 1\n[flow]", 6),
+        ("[run]", "[runs]", 10),
+        ("[run]", "[flow]", 10),
+        ("[run]", "x = 1\nx = 2\n[run]", 11),
+        ("[run]", "[latency]\ntriger = 1\n[run]", 11),
+        ("[run]", "[[faults.raise]]\n\nerror = 'examples:Nothing'\n[run]", 12),
+        ("[run]", "[[faults.slow]]\nby = 1\n\nroutine = 'nobody'\n[run]", 13),
     ],
 )
 def test_errors_tell_the_line(tmp_path, old, new, line):
@@ -251,6 +314,9 @@ def test_the_schema_lists_the_words_that_are_allowed():
     assert set(properties["run"]["properties"]["clock"]["enum"]) == set(reader._CLOCKS)
     actions = properties["run"]["properties"]["actions"]["items"]["properties"]["do"]["enum"]
     assert set(actions) == set(reader._ACTIONS)
+    line = properties["expect"]["properties"]["log"]["items"]["properties"]
+    assert set(line["event"]["enum"]) == set(expected._LOGGED)
+    assert set(line) == {"event", "job", "at", "count", *expected._FIELDS}
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -260,3 +326,63 @@ def test_what_ships_names_the_schema(path):
     assert (path.parent / first.removeprefix("#:schema ")).resolve() == (
         Path(routilux_sim.__file__).parent / "schema" / "scenario.schema.json"
     )
+
+
+# Whether what it says of a document is what the reader says
+
+
+VALID = Draft202012Validator(SCHEMA)
+
+
+def test_the_schema_is_one():
+    """By its own schema."""
+    Draft202012Validator.check_schema(SCHEMA)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_what_ships_is_as_the_schema_says(path):
+    """Every scenario beside the library."""
+    assert [error.message for error in VALID.iter_errors(tomllib.loads(path.read_text()))] == []
+
+
+@given(fault_plans(["order", "ship"]))
+@settings(max_examples=200, deadline=None, database=None)
+def test_the_schema_takes_every_fault_plan(plan):
+    """Any that the reader takes."""
+    document = {"flow": {"factory": "a:b"}, "faults": json.loads(json.dumps(plan.to_dict()))}
+    assert [error.message for error in VALID.iter_errors(document)] == []
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        {"explode": []},
+        {"raise": {}},
+        {"raise": [{"rutine": "ship"}]},
+        {"raise": [{"nth": 0}]},
+        {"raise": [{"probability": 2}]},
+        {"raise": [{"error": "a:b:c"}]},
+        {"slow": [{}]},
+        {"slow": [{"by": -1}]},
+        {"slow": [{"by": {"kind": "gamma"}}]},
+        {"slow": [{"by": {"low": 1, "high": 2}}]},
+        {"slow": [{"by": {"kind": "normal", "mean": 1}}]},
+        {"slow": [{"by": {"kind": "empirical", "values": []}}]},
+        {"slow": [{"by": {"seconds": 1, "low": 1}}]},
+        {"stall": [{"by": 1}]},
+        {"spurious": [{}]},
+        {"clock": [{"at": 1, "by": 0}]},
+        {"clock": [{"at": 1, "by": 1, "nth": 1}]},
+        {"store": [{"operation": "delete"}]},
+        {"point": [{}]},
+        {"point": [{"name": "x", "by": 1}]},
+        {"point": [{"name": "x", "action": "delay"}]},
+        {"latencies": {"order": "1 s"}},
+    ],
+    ids=str,
+)
+def test_the_schema_refuses_the_fault_plans_that_the_reader_refuses(faults):
+    """An editor marks them before anybody runs them."""
+    with pytest.raises(ValueError, match=r"^faults"):
+        FaultPlan.from_dict(faults)
+    assert not VALID.is_valid({"flow": {"factory": "a:b"}, "faults": faults})
