@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import tomllib
-import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,8 @@ import click
 
 from routilux.loading import LoadError, load_callable
 from routilux_sim.artifacts import FOLDER, Artifacts
+from routilux_sim.cli_subjects import Subject, is_scenario, load_program, load_subject
+from routilux_sim.excerpts import excerpt
 from routilux_sim.execution import Execution
 from routilux_sim.explanation import explain, explain_findings, sentence_of
 from routilux_sim.exploration import Report, explore
@@ -23,9 +24,8 @@ from routilux_sim.kernel.errors import DivergenceError
 from routilux_sim.replay_files import ReplayFile, ReplayFileError, digest_of, load_replay
 from routilux_sim.replays import campaign_of
 from routilux_sim.replays import replay as run_again
-from routilux_sim.world import ready
 
-__all__ = ["ARTIFACTS", "COMMANDS", "INSTRUMENT", "ONLY_FROM", "instrument_of", "load_program", "opened"]
+__all__ = ["ARTIFACTS", "COMMANDS", "INSTRUMENT", "ONLY_FROM", "check_exceptions", "instrument_of", "opened"]
 
 QUIET = 2.0
 """Real seconds before progress is shown."""
@@ -34,7 +34,7 @@ QUIET = 2.0
 _clock = time.perf_counter
 
 PROGRAM = click.argument("path", metavar="MODULE:CALLABLE")
-SAME_PROGRAM = click.argument("path", metavar="[MODULE:CALLABLE]", required=False)
+SAME_PROGRAM = click.argument("path", metavar="[PROGRAM]", required=False)
 FILE = click.argument("file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 ARTIFACTS = click.option(
     "--artifacts",
@@ -158,7 +158,7 @@ def _plan(file: Path, only_from: tuple[str, ...]) -> FaultPlan:
         plan = FaultPlan.from_dict(tomllib.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise click.UsageError(f"{file}: {error}") from error
-    _check_exceptions(plan, only_from)
+    check_exceptions(plan, only_from)
     return plan
 
 
@@ -190,10 +190,12 @@ def _print_files(kept: Artifacts) -> None:
 def replay_file(file: Path, path: str | None, log_path: Path | None, only_from: tuple[str, ...]) -> None:
     """Run a program under the schedule in FILE, which knows the program, and say what comes of it.
 
+    PROGRAM is another MODULE:CALLABLE to run so, or a scenario's file.
+
     Exits with 0 when it passes, 1 when it fails or does not follow the schedule, and 2 when it cannot be used.
     """
-    kept, program = opened(file, path, only_from)
-    execution = run_again(program, file)
+    kept, subject = opened(file, path, only_from)
+    execution = run_again(subject.program, file, invariants=subject.invariants)
     if log_path is not None:
         try:
             log_path.write_bytes(execution.log_bytes())
@@ -224,13 +226,13 @@ def shrink_file(file: Path, path: str | None, output: Path | None, only_from: tu
 
     Exits with 0 when that is done, 1 when the schedule does not fail, and 2 when it cannot be used.
     """
-    kept, program = opened(file, path, only_from)
-    findings, _ = _investigated(kept, program, simplify=True)
+    kept, subject = opened(file, path, only_from)
+    findings, _ = _investigated(kept, subject, simplify=True)
     target = output or file.with_name(f"{_stem(file)}.shrunk.replay.json")
     shrunk = findings.shrunk
     if shrunk is None:
         raise click.ClickException(f"{file}: nothing came of shrinking; the program may do something else each time")
-    artifacts = Artifacts(target.parent, _stem(target), kept.program or path, digest_of(program))
+    artifacts = Artifacts(target.parent, _stem(target), kept.program or path, subject.digest)
     artifacts.keep(findings.execution)
     click.echo(sentence_of(findings))
     before, after = shrunk.before, shrunk.after
@@ -254,33 +256,36 @@ def explain_file(file: Path, path: str | None, only_from: tuple[str, ...]) -> No
 
     Exits with 0 when that is told, 1 when the schedule does not fail, and 2 when it cannot be used.
     """
-    kept, program = opened(file, path, only_from)
-    findings, execution = _investigated(kept, program, simplify=False)
+    kept, subject = opened(file, path, only_from)
+    findings, execution = _investigated(kept, subject, simplify=False)
     click.echo(explain_findings(findings, execution, f"routilux-sim replay {file}"))
 
 
-def opened(file: Path, path: str | None, only_from: tuple[str, ...]) -> tuple[ReplayFile, Callable[[], Any]]:
-    """A replay file and its program."""
+def opened(file: Path, path: str | None, only_from: tuple[str, ...]) -> tuple[ReplayFile, Subject]:
+    """A replay file and what it is of."""
     try:
         kept = load_replay(file)
     except (ReplayFileError, OSError) as error:
         raise click.UsageError(str(error)) from error
     path = path or kept.program
     if path is None:
-        raise click.UsageError(f"{file} does not say which program it is of; add MODULE:CALLABLE")
-    if path.endswith(".toml"):
-        raise click.UsageError(f"{file} is of a scenario: routilux-sim run {path} --replay {file}")
+        raise click.UsageError(f"{file} does not say which program it is of; add MODULE:CALLABLE or a scenario's file")
     if "::" in path:
         raise click.UsageError(
             f"{file} is of the test {path}, which pytest runs: pytest --sim-replay={file} '{path}'; "
             "for a test without fixtures, MODULE:CALLABLE may be added here"
         )
     if kept.schedule.faults is not None:
-        _check_exceptions(FaultPlan.from_dict(kept.schedule.faults["plan"]), only_from)
-    return kept, load_program(path, only_from)
+        check_exceptions(FaultPlan.from_dict(kept.schedule.faults["plan"]), only_from)
+    # Unlike a Path, it takes any text.
+    if is_scenario(path) and not os.path.exists(path):
+        raise click.UsageError(
+            f"{file} is of the scenario {excerpt(path)}, which is not there; add the path of its file"
+        )
+    return kept, load_subject(path, only_from)
 
 
-def _check_exceptions(plan: FaultPlan, only_from: tuple[str, ...]) -> None:
+def check_exceptions(plan: FaultPlan, only_from: tuple[str, ...]) -> None:
     """See that the exceptions of planned faults may be imported; the library's own may."""
     for path in plan.import_paths if only_from else ():
         try:
@@ -289,28 +294,9 @@ def _check_exceptions(plan: FaultPlan, only_from: tuple[str, ...]) -> None:
             raise click.UsageError(str(error)) from error
 
 
-def load_program(path: str, only_from: tuple[str, ...]) -> Callable[[], Any]:
-    """The program of that import path; the current directory is searched first."""
-    # What the program makes and captures when it is imported is ready for a simulation then.
-    ready.prepare()
-    try:
-        return load_callable(path, [Path.cwd()], only_from)
-    except LoadError as error:
-        cause = error.__cause__
-        module = path.partition(":")[0]
-        if cause is not None and not (isinstance(cause, ModuleNotFoundError) and cause.name in _parents(module)):
-            click.echo("".join(traceback.format_exception(cause)).rstrip(), err=True)
-        raise click.UsageError(str(error)) from error
-
-
-def _parents(module: str) -> set[str]:
-    parts = module.split(".")
-    return {".".join(parts[: index + 1]) for index in range(len(parts))}
-
-
-def _investigated(kept: ReplayFile, program: Callable[[], Any], *, simplify: bool) -> tuple[Findings, Execution]:
+def _investigated(kept: ReplayFile, subject: Subject, *, simplify: bool) -> tuple[Findings, Execution]:
     """Run what a file holds, and look into its failure; ends the command if it does not fail."""
-    execution = run_again(program, kept.path)
+    execution = run_again(subject.program, kept.path, invariants=subject.invariants)
     if execution.verdict != "failed":
         if execution.error is None:
             raise click.ClickException(f"{kept.path}: the program passes under this schedule")
@@ -318,7 +304,7 @@ def _investigated(kept: ReplayFile, program: Callable[[], Any], *, simplify: boo
         sys.exit(1)
     if simplify:
         click.echo("looking for what is simpler …", err=True)
-    campaign = campaign_of(program, kept.schedule, kind=kept.kind)
+    campaign = campaign_of(subject.program, kept.schedule, kind=kept.kind, invariants=subject.invariants)
     with campaign.running():
         return investigate(campaign, execution, simplify=simplify), execution
 

@@ -11,11 +11,14 @@ from pathlib import Path
 import click
 
 from routilux_sim.artifacts import Artifacts
-from routilux_sim.cli_programs import ARTIFACTS, ONLY_FROM
+from routilux_sim.cli_programs import ARTIFACTS, ONLY_FROM, check_exceptions
+from routilux_sim.cli_subjects import name_of
 from routilux_sim.determinism.processes import difference_between_processes
+from routilux_sim.faults import FaultPlan
 from routilux_sim.replay_files import ReplayFile, ReplayFileError, digest_of, load_replay
 from routilux_sim.scenario import Outcome, Scenario, ScenarioError, load_scenario, run_scenario
 from routilux_sim.scenario.histogram import histogram, spread
+from routilux_sim.world import ready
 
 __all__ = ["COMMANDS"]
 
@@ -66,7 +69,7 @@ def run_scenarios(
         for option, value in (("--log", log_path), ("--replay", replay_path)):
             if value is not None:
                 raise click.BadParameter(f"it is of one scenario, and there are {len(files)}", param_hint=option)
-    kept = _schedule(replay_path)
+    kept = _schedule(replay_path, only_from)
     simulated = "--log" if log_path is not None else "--replay" if kept is not None else None
     if log_path is not None:
         try:
@@ -119,13 +122,16 @@ def _files(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
-def _schedule(path: Path | None) -> ReplayFile | None:
+def _schedule(path: Path | None, only_from: tuple[str, ...]) -> ReplayFile | None:
     if path is None:
         return None
     try:
-        return load_replay(path)
+        kept = load_replay(path)
     except (ReplayFileError, OSError) as error:
         raise click.BadParameter(str(error), param_hint="--replay") from error
+    if kept.schedule.faults is not None:
+        check_exceptions(FaultPlan.from_dict(kept.schedule.faults["plan"]), only_from)
+    return kept
 
 
 def _run(
@@ -140,6 +146,7 @@ def _run(
 ) -> _Result:
     result = _Result(file)
     began = _clock()
+    ready.prepare()
     try:
         scenario = result.scenario = load_scenario(file, only_from)
     except (ScenarioError, OSError) as error:
@@ -161,15 +168,17 @@ def _run(
 
 
 def _keep(scenario: Scenario, outcome: Outcome, artifacts: Path) -> Path | None:
-    """Keep the failing schedule."""
+    """Keep the failing schedule, and the simplest one that was found."""
     if outcome.execution is None:
         return None
-    kept = Artifacts(artifacts, scenario.path.stem, str(scenario.path), digest_of(scenario.path))
+    kept = Artifacts(artifacts, scenario.path.stem, name_of(scenario.path), digest_of(scenario.path))
     try:
         kept.keep(outcome.execution)
+        if outcome.simplest is not None:
+            kept.keep_shrunk(outcome.simplest)
     except OSError as error:
         click.echo(f"cannot keep the failure in {artifacts}: {error}", err=True)
-    return kept.original
+    return kept.shrunk or kept.original
 
 
 class _Progress:

@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import click
 
-from routilux_sim.cli_programs import instrument_of, load_program, opened
+from routilux_sim.cli_programs import instrument_of, opened
+from routilux_sim.cli_subjects import load_program, title_of
 from routilux_sim.picturing import Picture, of_schedule, of_seed
 from routilux_sim.replay_files import ReplayFile, ReplayFileError, load_replay
-from routilux_sim.scenario import Scenario, ScenarioError, load_scenario, run_scenario, staged
+from routilux_sim.scenario import ScenarioError, load_scenario, run_scenario, staged
 
 __all__ = ["How", "drawn", "side"]
 
@@ -112,14 +113,18 @@ def _latest(folder: Path) -> Path:
 def _of_file(file: Path, how: How) -> Picture:
     kept = _replay(file)
     name = how.path or kept.program or ""
-    if name.endswith(SCENARIO):
-        return _of_scenario(Path(name), how, kept)
     if TEST in name:
         return _of_test(kept, name, how)
-    kept, program = opened(file, how.path, how.only_from)
-    command = f"routilux-sim replay {file}"
+    kept, subject = opened(file, how.path, how.only_from)
     return of_schedule(
-        program, name, kept.schedule, kind=kept.kind, nearest=how.nearest, command=command, first=how.first
+        subject.program,
+        subject.title,
+        kept.schedule,
+        kind=kept.kind,
+        nearest=how.nearest,
+        command=f"routilux-sim replay {file}",
+        invariants=subject.invariants,
+        first=how.first,
     )
 
 
@@ -130,8 +135,10 @@ def _replay(file: Path) -> ReplayFile:
         raise click.UsageError(str(error)) from error
 
 
-def _of_scenario(file: Path, how: How, kept: ReplayFile | None = None) -> Picture:
-    """The schedule of a scenario that fails, or else its first; or one that was kept."""
+def _of_scenario(file: Path, how: How) -> Picture:
+    """The schedule of a scenario that fails, or else its first."""
+    if how.path is not None:
+        raise click.UsageError(f"{file} says itself what is run; leave out {how.path}")
     if how.strategy is not None or how.instrument:
         raise click.UsageError(f"{file} says itself how it is run; leave out --strategy and --instrument")
     try:
@@ -141,20 +148,20 @@ def _of_scenario(file: Path, how: How, kept: ReplayFile | None = None) -> Pictur
     if scenario.run.clock == "real":
         raise click.UsageError(f"{file} runs on real threads (run.clock is 'real'), of which nothing can be drawn")
     command = f"routilux-sim run {file}"
-    kept = kept or (scenario.run.replay if how.seed is None else None)
+    kept = scenario.run.replay if how.seed is None else None
     if kept is not None:
         schedule, kind, command = kept.schedule, kept.kind, f"{command} --replay {kept.path}"
     else:
         outcome = run_scenario(scenario, how.seed)
         if outcome.execution is None:
             raise click.UsageError(f"{file}: nothing ran: {outcome.problem}")
-        schedule, kind = outcome.simplest or outcome.execution.schedule, outcome.execution.kind
+        schedule, kind = (outcome.simplest or outcome.execution).schedule, outcome.execution.kind
         if how.seed is not None:
             command += f" --seed {how.seed}"
     program, invariants = staged(scenario)
     return of_schedule(
         program,
-        _title(scenario),
+        title_of(scenario),
         schedule,
         kind=kind,
         nearest=how.nearest,
@@ -162,10 +169,6 @@ def _of_scenario(file: Path, how: How, kept: ReplayFile | None = None) -> Pictur
         invariants=invariants,
         first=how.first,
     )
-
-
-def _title(scenario: Scenario) -> str:
-    return f"scenario {scenario.name}"
 
 
 def _of_test(kept: ReplayFile, test: str, how: How) -> Picture:

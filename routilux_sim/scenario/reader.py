@@ -150,10 +150,14 @@ class _Reader:
             return
         try:
             if ":" in name:
-                load_callable(name, self._search, (*self._only_from, "routilux") if self._only_from else ())
+                self._load_error(name)
             error_of(name, getattr(fault, "message", ""))
         except ValueError as error:
             raise table.error("error", str(error)) from error
+
+    def _load_error(self, path: str) -> None:
+        """Import an exception: one of the library's own, if not one that may be."""
+        load_callable(path, self._search, (*self._only_from, "routilux") if self._only_from else ())
 
     def _loaded(self, subject: Table, path: str, *, is_program: bool) -> Callable[..., Any]:
         load = load_callable if is_program else load_flow_factory
@@ -210,9 +214,13 @@ class _Reader:
             return None
         path = self._file.parent / table.string("replay")
         try:
-            return load_replay(path)
+            kept = load_replay(path)
+            if kept.schedule.faults is not None:
+                for name in FaultPlan.from_dict(kept.schedule.faults["plan"]).import_paths:
+                    self._load_error(name)
         except (ReplayFileError, OSError, ValueError) as error:
             raise table.error("replay", str(error)) from error
+        return kept
 
 
 _JOB_KEYS = ("entry", "params", "execution_strategy", "timeout", "actions")

@@ -21,7 +21,6 @@ from routilux_sim.scenario.checks import (
 )
 from routilux_sim.scenario.model import Scenario
 from routilux_sim.scenario.play import BrokenInvariantError, Played, Stage, play_flow, play_program
-from routilux_sim.schedule import Schedule
 from routilux_sim.simulation import simulate
 
 __all__ = ["Figures", "Outcome", "run_scenario", "staged"]
@@ -53,7 +52,7 @@ class Outcome:
         figures: Those of the last execution; None if none came to its end.
         samples: Those of every schedule that came to its end.
         execution: The failing execution, or the first one, with its log; None on real threads.
-        simplest: The simplest schedule that fails; None if none failed or none was looked for.
+        simplest: The execution of the simplest schedule that fails; None if none failed or none was looked for.
         sentence: The simplest failing schedule in a sentence; None if none failed.
         failed_as: What it failed with, as it must; None if it must not fail, or has not.
     """
@@ -65,7 +64,7 @@ class Outcome:
         self.figures: Figures | None = None
         self.samples: list[Figures] = []
         self.execution: Execution | None = None
-        self.simplest: Schedule | None = None
+        self.simplest: Execution | None = None
         self.sentence: str | None = None
         self.failed_as: str | None = None
 
@@ -204,7 +203,9 @@ class _Trial:
         failure = report.failure
         if failure is not None:
             outcome = self._failed(failure.exception, failure.kind, report.schedules, failure)
-            outcome.execution, outcome.simplest = failure.execution, failure.shrunk
+            outcome.execution = failure.execution
+            if failure.findings is not None and failure.findings.shrunk is not None:
+                outcome.simplest = failure.findings.execution
             return outcome
         run = self._scenario.run
         # Explored without a log, for speed; the first schedule once more to have one.

@@ -634,12 +634,16 @@ def test_shrinking_leaves_the_one_fault_that_matters():
     assert isinstance(replay(fragile, failure.shrunk).error, AssertionError)
 
 
+def nap(n):
+    time.sleep(n)
+
+
 @pytest.mark.parametrize("seed", range(2, 5))
 def test_a_fault_is_shrunk_to_itself_whoever_made_the_call(seed):
     """It came to a call that another task makes when nothing else is unusual; so it is moved there."""
 
     def program():
-        flow = fan(lambda n: time.sleep(n), 4, max_workers=3)
+        flow = fan(nap, 4, max_workers=3)
         assert run(flow).status == "completed"
 
     plan = {"raise": [{"routine": "sink", "nth": 3}], "stall": [{"probability": 0.1, "by": 1, "times": 2}]}
