@@ -112,7 +112,7 @@ def test_seed_and_schedules_are_instead_of_its_own(tmp_path):
 def test_artifacts_say_where_failures_are_kept(tmp_path):
     """``--artifacts``: the replay file is there, and its command printed."""
     result = run(write(tmp_path, BROKEN), "--artifacts", str(tmp_path / "kept"))
-    path = tmp_path / "kept" / "scenario.replay.json"
+    path = tmp_path / "kept" / "scenario.shrunk.replay.json"
     assert f"--replay {path}" in result.output
     assert "must return" in json.loads(path.read_text())["failure"]
 
