@@ -66,6 +66,14 @@ class Faults(ABC):
         """What happens before a handler is called: the seconds that go by, and what it raises instead of running."""
 
     @abstractmethod
+    def before_emit(self) -> None:
+        """Raise what a handler raises instead of emitting once more."""
+
+    @abstractmethod
+    def after_handler(self) -> None:
+        """Raise what a handler raises that has run to its end."""
+
+    @abstractmethod
     def wait(self, seconds: float) -> None:
         """Let so much time go by, in the calling thread."""
 

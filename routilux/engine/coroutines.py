@@ -128,7 +128,9 @@ async def _meddled(faults: Faults, item: Item) -> Any:
         await pause(seconds)
     if error is not None:
         raise error
-    return await call_handler(item[3], item)
+    value = await call_handler(item[3], item)
+    faults.after_handler()
+    return value
 
 
 async def _outcome(awaitable: Awaitable[Any]) -> _Outcome:

@@ -112,6 +112,8 @@ class Dispatcher(Endings):
         self, account: JobAccount, outlet: Outlet, values: tuple[Any, ...], deferred: DeferredEvent | None
     ) -> None:
         """`emit` for a job that somebody watches: room is made, it is recorded, instruments are told."""
+        if self.runtime.faults is not None:
+            self.runtime.faults.before_emit()
         count = len(outlet.deliveries)
         if self.bound is not None and count:
             (self.bound.reserve if deferred is None else self.bound.force)(count)
@@ -285,9 +287,12 @@ class Dispatcher(Endings):
             if delivery.target.is_async:
                 self.coroutines.begin(item)
                 return
-            if self.runtime.faults is not None:
-                meddle(self.runtime.faults, item)
+            faults = self.runtime.faults
+            if faults is not None:
+                meddle(faults, item)
             call_handler(item[3], item)
+            if faults is not None:
+                faults.after_handler()
         except BaseException as error:  # noqa: BLE001 - as for any other
             self.fail(item, error, began)
         else:

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from routilux.abc import Faults
+from routilux.engine import context
 from routilux_sim.faults.labels import LATENCY, fault_label, nth_word, swarm_label, with_duration
 from routilux_sim.kernel.labels import label_of
 from routilux_sim.world import freezing
@@ -53,6 +54,7 @@ class Injector(Faults):
         self._come: dict[tuple[int, str], int] = {}
         self._queues: dict[int, tuple[str, Any]] = {}
         self._jumps: list[tuple[int, int]] = []
+        self._halfway: dict[tuple[str, int], list[Any]] = {}
         # By kind, as most are asked for often.
         self._raises, self._slow = armed.of("raise"), armed.of("slow")
         self._stalls, self._spurious = armed.of("stall"), armed.of("spurious")
@@ -107,9 +109,7 @@ class Injector(Faults):
         if not self._exists[number] or kernel.ending or kernel.failure is not None:
             return 0
         key = number, subject
-        # Which call is the how manyth hangs on the order of all of them.
-        kernel.touch("count", self)
-        count = self._calls[key] = self._calls.get(key, 0) + 1
+        count = self._count(number, subject)
         fault, most = armed.fault, armed.fault.most
         if fault.nth is not None:
             if not fault.nth <= count < fault.nth + (most or 1):
@@ -128,6 +128,14 @@ class Injector(Faults):
                 )
         return value
 
+    def _count(self, number: int, subject: str) -> int:
+        """Count another call, also for a fault that does not come as another one has come to it."""
+        # Which call is the how manyth hangs on the order of all of them.
+        self._kernel.touch("count", self)
+        key = number, subject
+        count = self._calls[key] = self._calls.get(key, 0) + 1
+        return count
+
     @staticmethod
     def _nanoseconds(armed: ArmedFault, value: int) -> int:
         assert armed.duration is not None  # noqa: S101 - asked of those that have one
@@ -139,6 +147,7 @@ class Injector(Faults):
         """Latency and slowness first; an exception after them."""
         if self._kernel.ending:
             return 0.0, None
+        self._halfway.pop(_activation(), None)
         handler = f"{routine_id}.{slot}"
         seconds = 0.0
         latency = self._armed.latencies.of(routine_id, slot)
@@ -149,12 +158,37 @@ class Injector(Faults):
                 value = self._comes(number, armed, handler, f"{handler} is slower ... at its {NTH} call")
                 if value:
                     seconds += self._nanoseconds(armed, value) / 1e9
+        error: Exception | None = None
         for number, armed in self._raises:
-            if armed.error is not None and _matches(armed.fault, routine_id, slot):
-                what = f"{handler} raises {armed.error_name} at its {NTH} call"
-                if self._comes(number, armed, handler, what):
-                    return seconds, armed.error()
-        return seconds, None
+            fault: Any = armed.fault
+            if armed.error is None or not _matches(fault, routine_id, slot):
+                continue
+            if error is not None:
+                self._count(number, handler)
+                continue
+            what = f"{handler} raises {armed.error_name} at its {NTH} call"
+            if fault.emits is not None:
+                what += f", when it has emitted {fault.emits}"
+            if self._comes(number, armed, handler, what):
+                error = armed.error()
+                if fault.emits is not None:
+                    self._halfway[_activation()] = [fault.emits, error]
+        return seconds, None if _activation() in self._halfway else error
+
+    def before_emit(self) -> None:
+        """Raise if the handler is not to emit any more."""
+        left = self._halfway.get(_activation()) if self._halfway else None
+        if left is None or self._kernel.ending:
+            return
+        if not left[0]:
+            raise left[1]
+        left[0] -= 1
+
+    def after_handler(self) -> None:
+        """Raise if the handler was to raise halfway, and has come to its end."""
+        left = self._halfway.pop(_activation(), None) if self._halfway else None
+        if left is not None and not self._kernel.ending:
+            raise left[1]
 
     def wait(self, seconds: float) -> None:
         """Let virtual time go by for the current task."""
@@ -166,9 +200,13 @@ class Injector(Faults):
         task = self._kernel.current
         if task is None or task.quiet:
             return
+        error: Exception | None = None
         for number, armed in self._points:
             fault: Any = armed.fault
             if not fnmatchcase(name, fault.name):
+                continue
+            if error is not None:
+                self._count(number, name)
                 continue
             action = {
                 "raise": f"point {name!r} raises {armed.error_name}",
@@ -177,11 +215,13 @@ class Injector(Faults):
             }[fault.action]
             value = self._comes(number, armed, name, f"{action} at its {NTH} pass")
             if value and armed.error is not None:
-                raise armed.error()
-            if value and fault.action == "delay":
+                error = armed.error()
+            elif value and fault.action == "delay":
                 self._kernel.sleep(self._nanoseconds(armed, value))
             elif value:
                 self._hold(self._nanoseconds(armed, value))
+        if error is not None:
+            raise error
 
     def is_full(self, queue: Any) -> bool:
         """Whether a queue with a limit says so; a flow's is called by its id."""
@@ -193,34 +233,50 @@ class Injector(Faults):
                 # Kept with the queue, whose address must not be used again.
                 known = self._queues[id(queue)] = (f"{type(queue).__name__}-{len(self._queues) + 1}", queue)
             name = known[0]
+        is_full = False
         for number, armed in self._full:
             fault: Any = armed.fault
+            if not fnmatchcase(name, fault.queue):
+                continue
+            if is_full:
+                self._count(number, name)
+                continue
             what = f"{name} says that it is full at the {NTH} put"
-            if fnmatchcase(name, fault.queue) and self._comes(number, armed, name, what):
-                return True
-        return False
+            is_full = bool(self._comes(number, armed, name, what))
+        return is_full
 
     def store(self, operation: str) -> None:
         """Raise what is raised instead of reading or writing a store of jobs."""
+        error: Exception | None = None
         for number, armed in self._stores:
             fault: Any = armed.fault
             if armed.error is None or fault.operation not in {None, operation}:
                 continue
-            if self._comes(number, armed, operation, f"the {NTH} {operation} of a job store raises {armed.error_name}"):
-                raise armed.error()
+            what = f"the {NTH} {operation} of a job store raises {armed.error_name}"
+            if error is not None:
+                self._count(number, operation)
+            elif self._comes(number, armed, operation, what):
+                error = armed.error()
+        if error is not None:
+            raise error
 
     # In the simulated world
 
     def spurious(self, condition: Any) -> int | None:
         """Whether a wait that begins now ends without cause, and when."""
         label = label_of(condition)
+        found: int | None = None
         for number, armed in self._spurious:
             fault: Any = armed.fault
-            if fnmatchcase(label, fault.condition):
-                value = self._comes(number, armed, label, f"the {NTH} wait in {label} ends ... without a notify")
-                if value:
-                    return self._nanoseconds(armed, value)
-        return None
+            if not fnmatchcase(label, fault.condition):
+                continue
+            if found is not None:
+                self._count(number, label)
+                continue
+            value = self._comes(number, armed, label, f"the {NTH} wait in {label} ends ... without a notify")
+            if value:
+                found = self._nanoseconds(armed, value)
+        return found
 
     # In the kernel
 
@@ -265,6 +321,12 @@ class Injector(Faults):
             self._jumps.remove(jump)
             self._kernel.epoch_ns += jump[1]
             freezing.shift(jump[1])
+
+
+def _activation() -> tuple[str, int]:
+    """Which activation the running code is part of."""
+    item = context.current()
+    return ("", 0) if item is None else (item[2].job.job_id, item[0])
 
 
 def _matches(fault: Any, routine_id: str, slot: str) -> bool:

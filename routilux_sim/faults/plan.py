@@ -108,13 +108,15 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Raise(Fault):
-    """A handler raises instead of running.
+    """A handler raises: instead of running, or halfway.
 
     Attributes:
         routine: The routine's id.
         slot: The slot's name.
         error: The name of a built-in exception, or an import path.
         message: What the exception says.
+        emits: How many events it emits before: it runs until it is about to emit another one, or to return. None: it
+            does not run at all.
     """
 
     kind = "raise"
@@ -122,6 +124,7 @@ class Raise(Fault):
     slot: str = "*"
     error: str = "RuntimeError"
     message: str = INJECTED
+    emits: int | None = None
 
     @classmethod
     def _read(cls, table: Table) -> dict[str, Any]:
@@ -130,6 +133,7 @@ class Raise(Fault):
             "slot": table.text("slot", "*"),
             "error": table.error("error", "RuntimeError"),
             "message": table.text("message", INJECTED),
+            "emits": table.count("emits", least=0),
         }
 
 

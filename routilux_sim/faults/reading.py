@@ -64,9 +64,10 @@ class Table:
         words = "one of " + ", ".join(map(repr, allowed))
         return str(self.take(key, words, lambda value: _is_text(value) and value in allowed, default))
 
-    def count(self, key: str, default: int | None = None) -> int | None:
-        """A whole number from 1 up."""
-        count: int | None = self.take(key, "a whole number from 1 up", _is_count, default)
+    def count(self, key: str, *, least: int = 1) -> int | None:
+        """A whole number; None if there is none."""
+        words = f"a whole number from {least} up"
+        count: int | None = self.take(key, words, lambda value: _is_whole(value) and value >= least)
         return count
 
     def probability(self, key: str, default: float) -> float:
@@ -115,8 +116,8 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and bool(value)
 
 
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_number(value: Any) -> bool:

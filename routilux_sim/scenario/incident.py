@@ -106,6 +106,8 @@ def _faults(jobs: Sequence[LoggedJob]) -> Iterator[str]:
         else:
             yield "# The log does not tell where its class is; name it here: error = 'package.module:Name'."
             yield f"message = {_text(activation.error)}"
+        if not activation.is_async:
+            yield f"emits = {len(activation.emits)}"
 
 
 def _is_built_in(name: str) -> bool:

@@ -31,7 +31,8 @@ class LoggedActivation:
         status: How; None likewise.
         error: What it raised, in words, or None.
         emits: When it emitted.
-        task: The thread that it ran in.
+        task: The thread that it began in.
+        is_async: Whether it ended in another one: an event loop's, whose emits are not told apart.
     """
 
     def __init__(self, routine: str, slot: str, number: int, start: int, task: str) -> None:
@@ -44,6 +45,7 @@ class LoggedActivation:
         self.status: str | None = None
         self.error: str | None = None
         self.emits: list[int] = []
+        self.is_async = False
 
 
 class LoggedJob:
@@ -199,6 +201,7 @@ class _Reader:
         if at < found.start:
             raise LogFileError(f"{line.place}: 't_ns' is {at}, and the activation started at {found.start}")
         found.end = at
+        found.is_async = task != found.task
         found.status = line.text("status") if what == "end" else "retry"
         found.error = line.text("error") if "error" in line.data else None
         if self._in_task.get((job.name, found.task)) is found:

@@ -45,8 +45,7 @@ class _Pace(NamedTuple):
 class Pacer(Instrument):
     """Holds activations until it is time; for one execution.
 
-    A handler that is tried again starts no earlier than it did; it fails as early as it does by itself. An ``async``
-    handler that is held holds the others of its event loop, too.
+    An ``async`` handler that is held holds the others of its event loop, too.
 
     Args:
         rows: What was observed.
@@ -113,6 +112,10 @@ class Pacer(Instrument):
         pace = self._under_way.pop((activation.job.job_id, activation.ticket), None)
         if pace is not None and pace.end is not None:
             _sleep_until(pace.end)
+
+    def activation_retry(self, activation: Activation, error: BaseException, delay: float) -> None:  # noqa: ARG002
+        """Wait for the time when the attempt failed."""
+        self.activation_end(activation, "retry", error)
 
     def difference(self, rows: Sequence[Observed]) -> str | None:
         """Where the order of starts parts from the observed one, in words; None: nowhere."""

@@ -10,10 +10,10 @@ import time
 
 import pytest
 
-from routilux import ErrorHandler, ErrorStrategy, JobState, JobStore, QueueFullError, StoreError, fault_point
+from routilux import ErrorHandler, ErrorStrategy, Flow, JobState, JobStore, QueueFullError, StoreError, fault_point
 from routilux_sim import explore, replay, simulate
 from routilux_sim.replay_files import load_replay, save_schedule
-from tests.engine.flows import fan, one
+from tests.engine.flows import fan, one, step
 
 
 def run(flow, **options):
@@ -63,6 +63,92 @@ def test_a_handler_raises_at_its_nth_call_only():
         "KeyError: 'gone'"
     ]
     again(program, execution)
+
+
+def test_faults_of_one_handler_count_the_same_calls():
+    """One that comes does not keep the others from counting its call."""
+    seen = []
+
+    def program():
+        seen.clear()
+        flow = fan(lambda n: seen.append(n), 5, max_workers=1)  # noqa: PLW0108 - it is given the value by name
+        flow.set_error_handler(ErrorHandler(ErrorStrategy.CONTINUE))
+        return run(flow)
+
+    plan = {"raise": [{"routine": "sink", "nth": nth} for nth in (2, 3, 5)]}
+    execution = simulate(program, faults=plan)
+    execution.result()
+    assert seen == [0, 3]
+    assert [line["reason"] for line in execution.log if line["event"] == "fault"] == [
+        f"sink.in raises RuntimeError at its {nth} call" for nth in ("2nd", "3rd", "5th")
+    ]
+    again(program, execution)
+
+
+def test_faults_of_one_point_count_the_same_passes():
+    """So do they at a point."""
+    plan = {"point": [{"name": "crossing", "nth": nth, "error": "OSError"} for nth in (1, 2)]}
+    assert simulate(crossing, faults=plan).result() == ["an injected fault", "an injected fault", 0.0]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize(
+    ("emits", "emitted", "slept"), [(None, [], 0.0), (0, [], 1.0), (1, [0], 2.0), (2, [0, 1], 3.0), (5, [0, 1], 3.0)]
+)
+def test_a_handler_raises_halfway(is_async, emits, emitted, slept):
+    """When it has emitted so much and is about to emit again, or has come to its end: what it did is done."""
+
+    def program():
+        got = []
+        flow = Flow(execution_strategy="concurrent")
+
+        def go():
+            for n in range(2):
+                time.sleep(1)
+                first.emit("out", n=n)
+            time.sleep(1)
+
+        async def go_async():
+            for n in range(2):
+                await asyncio.sleep(1)
+                first.emit("out", n=n)
+            await asyncio.sleep(1)
+
+        first = step(go_async if is_async else go, "out")
+        flow.add_routine(first, "entry")
+        flow.add_routine(step(lambda n: got.append(n), slot="in"), "sink")  # noqa: PLW0108 - as above
+        flow.connect("entry", "out", "sink", "in")
+        flow.set_error_handler(ErrorHandler(ErrorStrategy.CONTINUE))
+        run(flow)
+        return got
+
+    fault = {"routine": "entry", "message": "halfway"} | ({} if emits is None else {"emits": emits})
+    execution = simulate(program, faults={"raise": [fault]})
+    assert (execution.result(), execution.elapsed) == (emitted, slept)
+    assert [line["error"] for line in execution.log if "error" in line] == ["RuntimeError: halfway"]
+    again(program, execution)
+
+
+def test_a_handler_that_fails_by_itself_does_so():
+    """A fault that would come later in the same call is not needed; what is caught at an emit is raised at the end."""
+
+    def program(fails):
+        flow = Flow(execution_strategy="concurrent")
+
+        def go():
+            try:
+                first.emit("out")
+            except RuntimeError:
+                if fails:
+                    raise KeyError("its own") from None
+
+        first = step(go, "out")
+        flow.add_routine(first, "entry")
+        return run(flow).error
+
+    plan = {"raise": [{"emits": 0}]}
+    for fails, words in ((True, "KeyError('its own')"), (False, "RuntimeError('an injected fault')")):
+        assert repr(simulate(lambda fails=fails: program(fails), faults=plan).result()) == words
 
 
 def test_retries_count_as_calls():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 
@@ -9,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from examples.concurrent_flow_demo import create_concurrent_flow
-from routilux import Flow, Routine
+from routilux import ErrorHandler, Flow, Routine
 from routilux.job_state import JobState
 from routilux.log import json_lines
 from routilux_sim.cli import cli
@@ -110,6 +111,67 @@ def test_errors_come_back_as_faults(tmp_path, monkeypatch):
     assert outcome.problem is None
     assert outcome.figures.status == "failed"
     assert "OSError: the disk is full" in outcome.execution.log_bytes().decode()
+
+
+class Halting(Routine):
+    """Emits twice, with an error between them at its second and third call."""
+
+    def __init__(self):
+        super().__init__()
+        self.define_slot("trigger", handler=self.work)
+        self.define_event("done", ["item"])
+        self._calls = 0
+
+    def work(self, item):
+        self._calls += 1
+        bad = self._calls in (2, 3) and not self.get_config("is_well", False)
+        self.emit("done", item=item)
+        time.sleep(0.01)
+        if bad:
+            raise ConnectionError("no line")
+        self.emit("done", item=item)
+
+
+class Slowly(Routine):
+    """Takes a while, in an event loop."""
+
+    def __init__(self):
+        super().__init__()
+        self.define_slot("item", handler=self.work)
+
+    async def work(self, item):
+        await asyncio.sleep(0.005)
+
+
+def halting(is_well: bool = False) -> Flow:
+    flow = Flow(execution_strategy="concurrent", max_workers=1)
+    flow.add_routine(flows.Source(), "source")
+    flow.add_routine(Halting(), "halting")
+    flow.add_routine(Slowly(), "slowly")
+    flow.routines["halting"].set_config(is_well=is_well)
+    flow.connect("source", "item", "halting", "trigger")
+    flow.connect("halting", "done", "slowly", "item")
+    flow.set_error_handler(ErrorHandler("retry", max_retries=3, retry_delay=0.02))
+    return flow
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("is_well", [False, True])
+def test_attempts_that_failed_halfway_come_back(tmp_path, is_well):
+    """With what they had emitted and the time they took; whether the code fails by itself or only its world was bad."""
+    log = logged(tmp_path, halting(), ("source", {"items": 2}), ("source", {"items": 2}))
+    assert log.read_text().count("activation.retry") == 2
+    assert from_log(log, "--params", '{"items": 2}', flow="tests.scenario.test_from_log:halting").exit_code == 0
+    incident = log.with_suffix(".toml")
+    if is_well:
+        incident.write_text(incident.read_text().replace("[flow]", "[flow]\narguments = { is_well = true }"))
+    outcome = run_scenario(load_scenario(incident), schedules=1)
+    assert outcome.problem is None
+    retries = [line["t_ns"] for line in outcome.execution.log if line["event"] == "activation.retry"]
+    jobs = read_log(log)
+    began = min(job.start for job in jobs)
+    ends = sorted(row.end - began for job in jobs for row in job.activations if row.status == "retry")
+    assert retries == pytest.approx(ends, abs=10)
 
 
 @pytest.mark.real_time
