@@ -19,6 +19,11 @@ def serialized(max_workers: int = 5) -> Flow:
     return flow
 
 
+def has_eight_workers(flow: Flow) -> bool:
+    """Whether a flow is concurrent, and may have eight workers."""
+    return (flow.execution_strategy, flow.max_workers) == ("concurrent", 8)
+
+
 def with_a_source_down(strategy: str = "continue") -> Flow:
     """Make the page's flow with a fetcher that raises."""
     flow = create_concurrent_flow()
@@ -114,6 +119,17 @@ def shares_state() -> list[int]:
         job = flow.execute("source", {"items": 8})
         JobState.wait_for_completion(flow, job)
     return sorted(entry["item"] for entry in job.get_shared_log())
+
+
+def tracks_execution() -> dict[str, int]:
+    """Have several workers at two jobs of one flow, and return what the flow's tracker has counted."""
+    flow = pipeline(max_workers=4)
+    with flow:
+        for job in [flow.execute("source", {"items": 4}) for _ in range(2)]:
+            JobState.wait_for_completion(flow, job)
+    tracker = flow.execution_tracker
+    counted = {name: tracker.get_routine_performance(name)["total_executions"] for name in flow.routines}
+    return {**counted, "events": tracker.get_flow_performance()["total_events"]}
 
 
 def order_of_processing(max_workers: int) -> list[int]:
