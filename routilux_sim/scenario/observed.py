@@ -45,7 +45,8 @@ class _Pace(NamedTuple):
 class Pacer(Instrument):
     """Holds activations until it is time; for one execution.
 
-    An ``async`` handler that is held holds the others of its event loop, too.
+    An ``async`` handler that is held holds the others of its event loop, too. The delay of a retry counts from when the
+    attempt failed by itself, which may be a little sooner than observed.
 
     Args:
         rows: What was observed.

@@ -159,7 +159,7 @@ def halting(is_well: bool = False) -> Flow:
 @pytest.mark.parametrize("is_well", [False, True])
 def test_attempts_that_failed_halfway_come_back(tmp_path, is_well):
     """With what they had emitted and the time they took; whether the code fails by itself or only its world was bad."""
-    log = logged(tmp_path, halting(), ("source", {"items": 2}), ("source", {"items": 2}))
+    log = logged(tmp_path, halting(), ("source", {"items": 2}))
     assert log.read_text().count("activation.retry") == 2
     assert from_log(log, "--params", '{"items": 2}', flow="tests.scenario.test_from_log:halting").exit_code == 0
     incident = log.with_suffix(".toml")
