@@ -5,12 +5,12 @@ from __future__ import annotations
 import gc
 import random
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 from routilux.log import ExecutionLog
-from routilux_sim.faults.injector import Injector
+from routilux_sim.faults.joining import Joining
 from routilux_sim.interruption import is_interruption
 from routilux_sim.judge.ending import reason_of
 from routilux_sim.judge.fairness import Fairness
@@ -213,6 +213,7 @@ class Campaign:
         self._epoch_ns = epoch_ns
         self._races = races
         self._faults = faults
+        self._faults_join = False
         self._invariants = check_invariants(invariants)
         self._log = log
         self._world = World(program)
@@ -235,11 +236,14 @@ class Campaign:
     def granularity(self) -> str:
         """Between what another task may come, in words."""
         words = "synchronization operations" if self._points is None else self._points.granularity
-        return words if self._faults is None or not self._faults.faults else f"{words} and of the faults planned"
+        planned = self._faults is not None and self._faults.faults
+        return f"{words} and of the faults planned" if planned or self._faults_join else words
 
     @property
     def unseen(self) -> str | None:
         """Why tasks may share what no scheduling point tells of; None if nothing says so."""
+        if self._faults_join:
+            return "faults are added while the program runs, and to add them is no step"
         if self._faults is not None and self._faults.of("stall"):
             return "a task may stall at any step, and in another order has other steps"
         return "accesses to memory are no scheduling points" if self._points is None else self._points.unseen
@@ -286,9 +290,7 @@ class Campaign:
             collector.write if collector is not None else None,
             enabled,
         )
-        if trace or needs_trace(strategy):
-            kernel.trace = Trace()
-        kept = kernel.trace
+        kept = kernel.trace = Trace() if trace or needs_trace(strategy) else None
         races = None if self._races is None else Races(kernel, self._races)
         fairness = self._fairness
         fairness.guard(kernel)
@@ -306,9 +308,9 @@ class Campaign:
         with (
             self._world.inhabited(kernel, runtime, seed),
             _points(self._points, kernel, points) as known_points,
-            self._injected(kernel, runtime, strategy, seed) as injector,
+            Joining(self._faults, kernel, runtime, lambda: weigher(strategy, seed), fairness.has_begun) as faults,
         ):
-            kernel.run(kernel.spawn_caller(lambda: self._main(kernel, runtime, values, injector)))
+            kernel.run(kernel.spawn_caller(lambda: self._main(kernel, runtime, values, faults)))
             elapsed = kernel.now
             error = kernel.failure
             if error is not None or kernel.steps > fairness.limit:
@@ -335,6 +337,8 @@ class Campaign:
         tape, candidates = kernel.tape[:decisions], kernel.enabled[:decisions]
         if known_points is not None and self._races is not None and self._races.mode == "fail":
             known_points["allow_races"] = list(self._races.allowed)
+        document = faults.document
+        self._faults_join = self._faults_join or faults.has_joined
         grown = frozenset() if self._points is None else self._points.grown
         return Execution(
             seed=seed,
@@ -352,7 +356,7 @@ class Campaign:
                 self._epoch_ns,
                 self._limits.max_steps,
                 known_points,
-                None if self._faults is None else self._faults.document,
+                document,
             ),
             outcome=Outcome(
                 tape=tape,
@@ -368,20 +372,9 @@ class Campaign:
             races=() if races is None else races.found,
         )
 
-    def _injected(
-        self, kernel: Kernel, runtime: SimRuntime, strategy: Strategy, seed: int
-    ) -> AbstractContextManager[Injector | None]:
-        """Let go wrong what the plan says, once the injector has been begun; None: there is no plan."""
-        if self._faults is None:
-            return _NO_FAULTS
-        fairness = self._fairness
-        injector = Injector(self._faults, kernel, weigher(strategy, seed), lambda: fairness.begun is not None)
-        return _injecting(injector, runtime)
-
-    def _main(self, kernel: Kernel, runtime: SimRuntime, values: list[Any], injector: Injector | None) -> None:
+    def _main(self, kernel: Kernel, runtime: SimRuntime, values: list[Any], faults: Joining) -> None:
         """What CPython does with a program: run it, let executors and other threads finish, call exit functions."""
-        if injector is not None:
-            injector.begin()
+        faults.begin()
         leaving: SystemExit | None = None
         try:
             values.append(_plain(self.program()))
@@ -428,19 +421,6 @@ def _points(
         yield made
     finally:
         instrumentation.end()
-
-
-_NO_FAULTS = nullcontext()
-
-
-@contextmanager
-def _injecting(injector: Injector, runtime: SimRuntime) -> Iterator[Injector]:
-    runtime.faults = injector
-    try:
-        yield injector
-    finally:
-        runtime.faults = None
-        injector.end()
 
 
 def _plain(value: Any) -> Any:

@@ -53,25 +53,34 @@ class Sim:
         return log_of(_kernel("log"))
 
     def fault(self, plan: FaultPlan | Mapping[str, Any], *, swarm: bool = False) -> None:
-        """Let go wrong what a plan says, in all schedules of the test: to be said in a fixture, before the test begins.
+        """Let go wrong what a plan says: in a fixture, in all schedules of the test; in the test, from now on.
+
+        In the test it comes on top of what may go wrong already, and calls are counted from there: ``nth=1`` is the
+        next one.
 
         Args:
-            plan: As for ``explore(faults=)``; it goes before what the marker says.
+            plan: As for ``explore(faults=)``; in a fixture it goes before what the marker says.
             swarm: Whether each schedule draws which of the faults exist.
 
         Raises:
-            RuntimeError: The test has begun, or has a plan from another call.
-            ValueError: It is no plan.
+            RuntimeError: A fixture has given a plan before; or this is said in an invariant.
+            ValueError: It is no plan; or it has latencies, and the test has begun.
         """
         from routilux_sim.faults import FaultPlan  # noqa: PLC0415 - nothing of the simulator before it is used
 
-        if _running() is not None:
-            raise RuntimeError(
-                "sim.fault is for a fixture: what may go wrong is settled before the test begins; or give the plan to "
-                "the marker, sim(faults=...)"
-            )
+        __tracebackhide__ = True
+        kernel = _running()
+        if kernel is not None:
+            try:
+                _join(kernel, plan, swarm)
+            except ValueError as error:
+                raise ValueError(f"sim.fault: {error}") from None
+            return
         if self.faults is not None:
-            raise RuntimeError("sim.fault has been called before; put everything that may go wrong in one plan")
+            raise RuntimeError(
+                "sim.fault has been called before in a fixture; put everything that may go wrong from the beginning in "
+                "one plan"
+            )
         self.faults = FaultPlan.from_dict(plan)
         self.swarm = swarm
 
@@ -136,6 +145,18 @@ class Sim:
 
     def __repr__(self) -> str:
         return "<fixture sim>"
+
+
+def _join(kernel: Kernel, plan: FaultPlan | Mapping[str, Any], swarm: bool) -> None:
+    """Let more go wrong in an execution that is under way."""
+    __tracebackhide__ = True
+    from routilux_sim.faults.arming import arm  # noqa: PLC0415 - nothing of the simulator before it is used
+
+    if kernel.join_faults is None:
+        raise RuntimeError("sim.fault is not for an invariant, which must change nothing")
+    armed = arm(plan, swarm)
+    if armed is not None:
+        kernel.join_faults(armed)
 
 
 def _running() -> Kernel | None:

@@ -257,8 +257,13 @@ def _faults(path: Any, document: dict[str, Any]) -> dict[str, Any] | None:
     swarm = faults.get("swarm")
     if not isinstance(swarm, bool):
         raise ReplayFileError(f"{path}: faults: 'swarm' must be true or false, not {excerpt(swarm)}")
+    joined = faults.get("joined", [])
+    if not isinstance(joined, list):
+        raise ReplayFileError(f"{path}: faults: 'joined' must be a list of plans, not {excerpt(joined)}")
     try:
         FaultPlan.from_dict(faults.get("plan"), "faults.plan")
+        for index, plan in enumerate(joined):
+            FaultPlan.from_dict(plan, f"faults.joined[{index}]")
     except ValueError as error:
         raise ReplayFileError(f"{path}: {shorten(str(error), 5 * MOST)}") from error
     return faults

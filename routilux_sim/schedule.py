@@ -49,7 +49,8 @@ class Schedule:
             was given, and ``shared``, the names of what was known to be shared; where data races were failures also
             ``allow_races``, those that were not. None if no access was one.
         faults: What could go wrong, as plain data: ``plan`` for `FaultPlan.from_dict`, and ``swarm``, whether each
-            execution drew which of it existed. None if nothing could.
+            execution drew which of it existed; where the program itself added something, also ``joined``, a list of
+            what it added. None if nothing could.
     """
 
     def __init__(

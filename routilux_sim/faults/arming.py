@@ -54,6 +54,7 @@ class Armed:
         swarm: Whether each execution draws which of the faults exist.
 
     Attributes:
+        plan: As given.
         faults: Those that may come, in the plan's order.
         latencies: How long handlers take.
         swarm: As given.
@@ -61,6 +62,7 @@ class Armed:
     """
 
     def __init__(self, plan: FaultPlan, swarm: bool) -> None:
+        self.plan = plan
         self.latencies = plan.latencies
         self.swarm = swarm
         self.document: dict[str, Any] = {"plan": plan.to_dict(), "swarm": swarm}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from routilux.abc import Faults
 from routilux.engine import context
 from routilux_sim.faults.labels import LATENCY, fault_label, nth_word, swarm_label, with_duration
+from routilux_sim.faults.plan import KINDS, NO_LATENCIES
 from routilux_sim.kernel.labels import label_of
 from routilux_sim.world import freezing
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from routilux_sim.strategy._protocol import Weigh
 
 __all__ = ["Injector"]
+
+Numbered = list[tuple[int, "ArmedFault"]]
+"""Faults, with the numbers by which their calls are counted."""
 
 NTH = "{nth}"
 
@@ -33,7 +37,6 @@ class Injector(Faults):
     """Asked by the engine, the simulated world and the kernel, each where something may go wrong.
 
     Args:
-        armed: What may.
         kernel: The execution; it must be told all that it is to be told about who watches it.
         weigh: Chooses.
         is_fair: Whether tasks are scheduled fairly by now.
@@ -44,42 +47,62 @@ class Injector(Faults):
 
     label = "faults"
 
-    def __init__(self, armed: Armed, kernel: Kernel, weigh: Weigh, is_fair: Callable[[], bool]) -> None:
-        self._armed = armed
+    def __init__(self, kernel: Kernel, weigh: Weigh, is_fair: Callable[[], bool]) -> None:
         self._kernel = kernel
         self._weigh = weigh
         self._is_fair = is_fair
-        self._exists = [not armed.swarm] * len(armed.faults)
+        self._exists: list[bool] = []
+        self._planned: dict[str, int] = {}
         self._calls: dict[tuple[int, str], int] = {}
         self._come: dict[tuple[int, str], int] = {}
         self._queues: dict[int, tuple[str, Any]] = {}
         self._jumps: list[tuple[int, int]] = []
         self._halfway: dict[tuple[str, int], list[Any]] = {}
+        self._latencies = NO_LATENCIES
         # By kind, as most are asked for often.
-        self._raises, self._slow = armed.of("raise"), armed.of("slow")
-        self._stalls, self._spurious = armed.of("stall"), armed.of("spurious")
-        self._full, self._stores, self._points = armed.of("queue"), armed.of("store"), armed.of("point")
+        self._raises: Numbered = []
+        self._slow: Numbered = []
+        self._stalls: Numbered = []
+        self._spurious: Numbered = []
+        self._full: Numbered = []
+        self._stores: Numbered = []
+        self._points: Numbered = []
         kernel.faults = self
 
     # Beginning and end
 
-    def begin(self) -> None:
-        """Decide in the first task, before anything else, which faults exist and whether the clock jumps."""
-        if self._armed.swarm:
-            for number, armed in enumerate(self._armed.faults):
-                label = swarm_label(armed.fault.kind, armed.place)
-                self._exists[number] = bool(self._decide(label, EXISTS, 1))
-        for number, armed in self._armed.of("clock"):
+    def add(self, armed: Armed) -> None:
+        """Let a plan's faults come from now on; decide which of them exist, and whether the clock jumps."""
+        added: dict[str, Numbered] = {kind: [] for kind in KINDS}
+        for each in armed.faults:
+            kind = each.fault.kind
+            placed = each._replace(place=self._planned.get(kind, 0) + each.place)
+            added[kind].append((len(self._exists), placed))
+            exists = not armed.swarm or self._decide(swarm_label(kind, placed.place), EXISTS, 1)
+            self._exists.append(bool(exists))
+        for fault in armed.plan.faults:
+            self._planned[fault.kind] = self._planned.get(fault.kind, 0) + 1
+        self._latencies = armed.latencies or self._latencies
+        self._raises += added["raise"]
+        self._slow += added["slow"]
+        self._stalls += added["stall"]
+        self._spurious += added["spurious"]
+        self._full += added["queue"]
+        self._stores += added["store"]
+        self._points += added["point"]
+        self._add_jumps(added["clock"])
+        if self._stalls:
+            vars(self._kernel)["point"] = self._point
+
+    def _add_jumps(self, clocks: Numbered) -> None:
+        for number, armed in clocks:
             fault: Any = armed.fault
             where = "forward" if fault.by > 0 else "back"
             if self._comes(number, armed, "", f"the wall clock jumps {where} by {abs(fault.by):g} s at {fault.at:g} s"):
                 self._jumps.append((round(fault.at * 1e9), round(fault.by * 1e9)))
-        kernel: Any = self._kernel
         if self._jumps:
             self._jump()
-            kernel._advance = self._advance  # noqa: SLF001 - it stands in for it
-        if self._stalls:
-            kernel.point = self._point
+            vars(self._kernel)["_advance"] = self._advance
 
     def end(self) -> None:
         """Let go of the kernel."""
@@ -150,7 +173,7 @@ class Injector(Faults):
         self._halfway.pop(_activation(), None)
         handler = f"{routine_id}.{slot}"
         seconds = 0.0
-        latency = self._armed.latencies.of(routine_id, slot)
+        latency = self._latencies.of(routine_id, slot)
         if latency is not None:
             seconds += latency.at(self._kernel.draw(f"{LATENCY}{handler}", latency.levels))
         for number, armed in self._slow:

@@ -68,7 +68,7 @@ def words_of(label: str, value: int, faults: dict[str, Any] | None) -> str | Non
         The words; None if it is another decision.
     """
     label = _without_task(label)
-    plan = FaultPlan() if faults is None else FaultPlan.from_dict(faults["plan"])
+    plan = _plan_of(faults)
     if label.startswith(LATENCY):
         routine_id, _, slot = label.removeprefix(LATENCY).rpartition(".")
         distribution = plan.latencies.of(routine_id, slot)
@@ -81,6 +81,15 @@ def words_of(label: str, value: int, faults: dict[str, Any] | None) -> str | Non
     kind, index, what = found[1], int(found[2]), found[3]
     same = [fault for fault in plan.faults if fault.kind == kind]
     return with_duration(kind, what, duration_of(same[index]) if index < len(same) else None, value)
+
+
+def _plan_of(faults: dict[str, Any] | None) -> FaultPlan:
+    """All that could go wrong, kind by kind in the order in which labels count it."""
+    if faults is None:
+        return FaultPlan()
+    plan = FaultPlan.from_dict(faults["plan"])
+    joined = (FaultPlan.from_dict(data) for data in faults.get("joined", ()))
+    return FaultPlan((*plan.faults, *(fault for each in joined for fault in each.faults)), plan.latencies)
 
 
 def with_duration(kind: str, what: str, duration: Distribution | None, value: int) -> str:

@@ -107,6 +107,10 @@ class Fairness:
         """The step at which the fair suffix began; None if there is none."""
         return None if self.suffix is None else self.suffix.begun
 
+    def has_begun(self) -> bool:
+        """Whether tasks are scheduled fairly by now."""
+        return self.suffix is not None
+
     @property
     def outcome(self) -> Outcome | None:
         """What the fair suffix came to; None if there is none, or if it was cut short."""

@@ -117,8 +117,8 @@ class _Checked(Watched):
 
     def _broken(self, op: str, obj: Any) -> BaseException | None:
         """What does not hold, or else went wrong in looking; None if all is well."""
-        kept = self.trace, self.edges, self.at_point, self.faults
-        self.trace = self.edges = self.at_point = self.faults = None
+        kept = self.trace, self.edges, self.at_point, self.faults, self.join_faults
+        self.trace = self.edges = self.at_point = self.faults = self.join_faults = None
         # In whose place faults may have put a function of theirs.
         point = vars(self).pop("point", None)
         self.__class__ = _Still
@@ -130,7 +130,7 @@ class _Checked(Watched):
             return error
         finally:
             self.__class__ = _Checked
-            self.trace, self.edges, self.at_point, self.faults = kept
+            self.trace, self.edges, self.at_point, self.faults, self.join_faults = kept
             if point is not None:
                 vars(self)["point"] = point
 

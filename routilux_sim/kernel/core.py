@@ -84,6 +84,7 @@ class Kernel:
         edges: Told what orders one task's doings before another's, if anybody wants to know.
         at_point: Called with operation and object when a task goes on with it, if anybody wants to know.
         faults: Asked by what tasks wait in whether it is to go wrong; None: nothing is.
+        join_faults: Called with what is to go wrong besides, from now on; None: nobody sees to it.
     """
 
     def __init__(
@@ -138,6 +139,7 @@ class Kernel:
         self.edges: Edges | None = None
         self.at_point: Callable[[str, Any], None] | None = None
         self.faults: Faults | None = None
+        self.join_faults: Callable[[Any], None] | None = None
 
     # Tasks
 

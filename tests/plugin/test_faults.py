@@ -70,21 +70,131 @@ def test_what_is_no_plan_is_a_usage_error(pytester, marker, message):
     result.stderr.fnmatch_lines([message])
 
 
-def test_it_is_settled_before_the_test_begins_and_once(pytester):
+ADDED = """
+    import threading
+    import pytest
+
+    def in_time(ready, name):
+        ready.clear()
+        threading.Thread(target=ready.set, name=name).start()
+        return ready.wait(0.1)
+
+    @pytest.mark.sim(schedules=50{marker})
+    def test_in_time(sim):
+        ready = threading.Event()
+        {before}
+        sim.fault({{"stall": [{{"task": "late", "probability": 0.3, "by": 0.5}}]}}, swarm={swarm})
+        {after}
+"""
+
+
+@pytest.mark.parametrize("swarm", [False, True])
+@pytest.mark.parametrize(
+    "marker", ["", ', faults={"stall": [{"task": "nobody", "nth": 1, "by": 0.7}]}, strategy="pct"']
+)
+def test_what_is_said_in_the_test_goes_wrong_from_then_on(pytester, marker, swarm):
+    """On top of what was planned; the failure is said to need it, and its replay has it too."""
+    text = ADDED.format(marker=marker, before="", swarm=swarm, after='assert in_time(ready, "late")')
+    pytester.makepyfile(test_x=text)
+    result = pytester.runpytest("--sim-seed=7")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*FIFO everywhere, but only if late stalls for 0.5 s before set Event-1"])
+    command = re.search(r"pytest (--sim-replay=\S+) '([^']+)'", str(result.stdout))
+    again = pytester.runpytest(command.group(1), command.group(2))
+    again.assert_outcomes(failed=1)
+    again.stdout.fnmatch_lines(["*FIFO everywhere, but only if late stalls for 0.5 s before set Event-1"])
+
+
+def test_what_is_said_in_the_test_changes_nothing_before(pytester):
+    """What came earlier ran without it in every schedule."""
+    pytester.makepyfile(
+        test_x=ADDED.format(marker="", before='assert in_time(ready, "late")', swarm=False, after="ready.set()")
+    )
+    pytester.runpytest("--sim-seed=7", "--sim-check-determinism").assert_outcomes(passed=1)
+
+
+def test_a_job_that_runs_already_is_met(pytester):
+    """Its next handler raises; what is said twice comes from both plans."""
+    pytester.makepyfile(
+        test_x="""
+        import time
+        import pytest
+        from routilux import Flow, JobState, Routine
+
+        class Twice(Routine):
+            def __init__(self):
+                super().__init__()
+                self.define_slot("trigger", handler=self.begin)
+                self.define_slot("again", handler=lambda n: time.sleep(1))
+                self.define_event("out", ["n"])
+
+            def begin(self):
+                time.sleep(1)
+                self.emit("out", n=1)
+
+        @pytest.mark.sim(schedules=5)
+        def test_it(sim):
+            with Flow(execution_strategy="concurrent") as flow:
+                flow.add_routine(Twice(), "twice")
+                flow.connect("twice", "out", "twice", "again")
+                job = flow.execute("twice")
+                sim.advance(0.5)
+                sim.fault({"slow": [{"routine": "twice", "slot": "again", "nth": 1, "by": 5}]})
+                sim.fault({"raise": [{"routine": "twice", "nth": 1, "error": "ConnectionError"}]})
+                JobState.wait_for_completion(flow, job)
+                assert (sim.now, type(job.error)) == (6, ConnectionError)
+        """
+    )
+    pytester.runpytest("--sim-seed=7").assert_outcomes(passed=1)
+
+
+def test_a_search_that_leaves_out_orders_proves_nothing_when_faults_are_added(pytester):
+    """Whether they come before or after another task's step is no order that it knows of."""
+    pytester.makepyfile(
+        test_x="""
+        import threading
+        import pytest
+
+        @pytest.mark.sim(schedules=100, strategy="dpor")
+        def test_it(sim):
+            sim.fault({"clock": [{"at": 5, "by": 60, "probability": 0.5}]})
+            thread = threading.Thread(target=threading.Lock().acquire)
+            thread.start()
+            thread.join()
+        """
+    )
+    pytester.runpytest().stdout.fnmatch_lines(["routilux-sim: 1 test (1 passed), *"])
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("sim.fault({'stal': []})", "ValueError: sim.fault: faults has no key 'stal'; did you mean 'stall'?"),
+        ("sim.fault({'latencies': {'x': 1}})", "ValueError: sim.fault: faults.latencies: how long handlers take is *"),
+        ("sim.always(lambda: sim.fault({}))", "RuntimeError: sim.fault is not for an invariant, *"),
+    ],
+)
+def test_what_cannot_be_added_is_an_error_at_its_line(pytester, statement, message):
+    """The report shows the test's line, and none of the plugin's."""
+    pytester.makepyfile(
+        test_x=f"import pytest\n\n@pytest.mark.sim\ndef test_it(sim):\n    {statement}\n    sim.advance(1)\n"
+    )
+    result = pytester.runpytest("--tb=short")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([f"*    {statement}", f"E   {message}"])
+    assert "pytest_fixture.py" not in str(result.stdout)
+
+
+def test_a_fixture_says_it_once(pytester):
     """Otherwise it is an error that says what to do."""
     pytester.makepyfile(
         """
         import pytest
 
-        @pytest.mark.sim
-        def test_late(sim):
-            with pytest.raises(RuntimeError, match="sim.fault is for a fixture"):
-                sim.fault({})
-
         @pytest.fixture
         def twice(sim):
             sim.fault({})
-            with pytest.raises(RuntimeError, match="put everything that may go wrong in one plan"):
+            with pytest.raises(RuntimeError, match="put everything that may go wrong from the beginning in one plan"):
                 sim.fault({})
 
         @pytest.mark.sim
@@ -92,7 +202,7 @@ def test_it_is_settled_before_the_test_begins_and_once(pytester):
             pass
         """
     )
-    pytester.runpytest().assert_outcomes(passed=2)
+    pytester.runpytest().assert_outcomes(passed=1)
 
 
 def test_invariants_are_checked_where_tasks_stall(pytester):
