@@ -6,6 +6,7 @@ import gc
 import random
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
@@ -310,7 +311,7 @@ class Campaign:
             _points(self._points, kernel, points) as known_points,
             Joining(self._faults, kernel, runtime, lambda: weigher(strategy, seed), fairness.has_begun) as faults,
         ):
-            kernel.run(kernel.spawn_caller(lambda: self._main(kernel, runtime, values, faults)))
+            kernel.run(kernel.spawn_caller(partial(self._main, kernel, runtime, values, faults)))
             elapsed = kernel.now
             error = kernel.failure
             if error is not None or kernel.steps > fairness.limit:
@@ -374,6 +375,7 @@ class Campaign:
 
     def _main(self, kernel: Kernel, runtime: SimRuntime, values: list[Any], faults: Joining) -> None:
         """What CPython does with a program: run it, let executors and other threads finish, call exit functions."""
+        __tracebackhide__ = True
         faults.begin()
         leaving: SystemExit | None = None
         try:

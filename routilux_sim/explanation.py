@@ -75,7 +75,7 @@ def explain_findings(findings: Findings, original: Execution, command: str | Non
     if findings.story.events:
         lines.append("what the tasks do, step by step:")
         lines += _steps(findings)
-        lines.append(f"  => {headline_of(findings.execution)}")
+        lines.append("  => " + headline_of(findings.execution).replace("\n", "\n     "))
     if findings.shrunk is not None:
         lines.append(_shrunk(findings))
     if command is not None:
@@ -319,5 +319,6 @@ def headline_of(execution: Execution) -> str:
         return f"data race on {error.race.name}, seen{where}, after {execution.elapsed:g} virtual seconds"
     if isinstance(error, InvariantError):
         return f"invariant {error.invariant!r} broken{where}, after {execution.elapsed:g} virtual seconds"
-    said = f": {error}" if str(error) else ""
-    return f"{type(error).__name__}{said}{where}, after {execution.elapsed:g} virtual seconds"
+    first, newline, more = str(error).partition("\n")
+    said = f": {first}" if first else ""
+    return f"{type(error).__name__}{said}{where}, after {execution.elapsed:g} virtual seconds{newline}{more}"

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 __all__ = [
+    "allow_fixture",
     "derandomizing_profile",
     "inner_test",
     "is_control",
@@ -64,6 +65,27 @@ def is_control(error: BaseException) -> bool:
     return type(error).__module__.partition(".")[0] == "hypothesis"
 
 
+def allow_fixture(item: Any, name: str) -> None:
+    """Have Hypothesis let a test take a fixture that is the same for all examples, unless it takes others of that kind.
+
+    Args:
+        item: The test; if it is not under ``@given``, nothing is done.
+        name: The fixture's.
+    """
+    if inner_test(item.obj) is None or name not in item.fixturenames:
+        return
+    from hypothesis import HealthCheck, settings  # noqa: PLC0415 - it is there when one of its tests is
+
+    info = item._fixtureinfo  # noqa: SLF001 - as Hypothesis's own plugin does
+    known = {each: info.name2fixturedefs[each][-1].scope for each in info.argnames if each in info.name2fixturedefs}
+    if [each for each, scope in known.items() if scope == "function"] != [name]:
+        return
+    test = _decorated(item.obj)
+    usual = test._hypothesis_internal_use_settings  # noqa: SLF001 - what its decorators set
+    checks = {*usual.suppress_health_check, HealthCheck.function_scoped_fixture}
+    test._hypothesis_internal_use_settings = settings(parent=usual, suppress_health_check=checks)  # noqa: SLF001
+
+
 @contextmanager
 def simulated_examples(
     function: Any, seed: int, is_fixed: bool, run: Callable[[Callable[[], object], int], None]
@@ -82,7 +104,12 @@ def simulated_examples(
     @functools.wraps(inner)
     def example(*args: Any, **kwargs: Any) -> None:
         __tracebackhide__ = True
-        run(lambda: inner(*args, **kwargs), seed if is_fixed else _draw_seed(seed))
+
+        def program() -> object:
+            __tracebackhide__ = True
+            return inner(*args, **kwargs)
+
+        run(program, seed if is_fixed else _draw_seed(seed))
 
     handle.inner_test = example
     try:

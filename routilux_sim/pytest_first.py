@@ -114,7 +114,7 @@ def order(config: pytest.Config, items: list[pytest.Item]) -> None:
             places[nodeid] = 0 if kept else 1
             item.stash[_FIRST] = First(kept, tuple(_kept_failures(folder, nodeid)) if nodeid in failed else ())
     items.sort(key=lambda item: places.get(item.nodeid, 2))
-    config.stash[_SAID] = list(_say(regressions, marked, places))
+    config.stash[_SAID] = [*_say(regressions, marked, places), *_astray(config, regressions, items)]
 
 
 def _regressions(folder: Path) -> list[tuple[str | None, Path]]:
@@ -153,6 +153,20 @@ def _say(
         parts.append(f"{again} simulated test{'s' if again > 1 else ''} that failed before")
     if parts:
         yield f"routilux-sim: first {' and '.join(parts)}"
+
+
+def _astray(
+    config: pytest.Config, regressions: Sequence[tuple[str | None, Path]], items: Sequence[pytest.Item]
+) -> Iterable[str]:
+    """Say which files are of simulated tests that are not there any more, where that can be told."""
+    told = ("keyword", "markexpr", "deselect", "lf", "failedfirst")
+    if any("::" in argument for argument in config.args) or any(config.getoption(name, None) for name in told):
+        return
+    collected = {item.nodeid.partition("::")[0] for item in items}
+    simulated = {item.nodeid for item in items if item.get_closest_marker("sim") is not None}
+    for program, path in regressions:
+        if program is not None and program not in simulated and program.partition("::")[0] in collected:
+            yield f"routilux-sim: {FOLDER}{os.sep}{path.name} is of {program}, and there is no such simulated test"
 
 
 def said(config: pytest.Config) -> list[str]:

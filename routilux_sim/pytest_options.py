@@ -114,7 +114,8 @@ _OPTIONS = (
         "replay",
         "FILE",
         str,
-        "run simulated tests under the schedule in this replay file; name the test that it is of",
+        "run a simulated test under the schedule in this replay file: the test that it is of, and no other, if it is "
+        "among those collected",
     ),
     _Option(
         "artifacts",
@@ -124,6 +125,9 @@ _OPTIONS = (
         "failures go to .routilux_sim/",
     ),
 )
+
+
+_PATHS = {"replay", "artifacts"}
 
 
 def add_options(parser: pytest.Parser, group: pytest.OptionGroup) -> None:
@@ -145,7 +149,9 @@ def read(config: pytest.Config) -> None:
 def _read(config: pytest.Config, option: _Option) -> Setting:
     value = config.getoption(option.flag)
     if value is not None:
-        return Setting(value, commanded=True)
+        # A test may go elsewhere.
+        found = str(Path(config.invocation_params.dir, value)) if option.name in _PATHS else value
+        return Setting(found, commanded=True)
     text = str(config.getini(f"sim_{option.name}")).strip()
     if not text:
         return Setting(None, commanded=False)
@@ -153,7 +159,7 @@ def _read(config: pytest.Config, option: _Option) -> Setting:
         value = option.parse(text)
     except argparse.ArgumentTypeError as error:
         raise pytest.UsageError(f"sim_{option.name}: {error}") from error
-    if option.name in {"replay", "artifacts"}:
+    if option.name in _PATHS:
         # At the command line they are seen from where one is, in a file from the project.
         value = str(Path(config.rootpath, value))
     return Setting(value, commanded=False)

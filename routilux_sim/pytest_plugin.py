@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from routilux_sim import given, pytest_first, pytest_points, pytest_races, pytest_summary
+from routilux_sim import given, pytest_first, pytest_points, pytest_races, pytest_replay, pytest_summary
 from routilux_sim import pytest_determinism as determinism
 from routilux_sim import pytest_options as options
 from routilux_sim.pytest_fixture import sim
@@ -23,6 +24,7 @@ from routilux_sim.world import ready
 __all__ = ["sim"]
 
 SEED = pytest.StashKey[int]()
+REFUSED = pytest.StashKey[str]()
 SEED_BITS = 32
 
 
@@ -52,6 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
     pytest_points.check_options(config)
     options.read(config)
+    pytest_replay.read(config)
     # Under pytest-xdist the controller has settled the seed, and every worker takes it from there.
     handed = getattr(config, "workerinput", {}).get("routilux_sim_seed")
     config.stash[SEED] = _seed(config) if handed is None else handed
@@ -81,8 +84,8 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
-    """Say what is run first."""
-    return pytest_first.said(config)
+    """Say what is run first, or alone."""
+    return [*pytest_replay.said(config), *pytest_first.said(config)]
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -93,14 +96,40 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 # Last, for nobody to change the order afterwards.
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, object, object]:
-    """Refuse markers that would be half ignored, before anything runs; settle what runs first."""
+    """Refuse markers that would be half ignored, before anything runs; settle what runs, and what runs first."""
     result = yield
     for item in items:
         marker = item.get_closest_marker("sim")
         if marker is not None:
-            check_marker(item, marker)
-    pytest_first.order(config, items)
+            with _refusing(config, [item]):
+                check_marker(item, marker)
+                given.allow_fixture(item, "sim")
+    with _refusing(config, items):
+        pytest_replay.narrow(config, items)
+    with _refusing(config, items):
+        pytest_first.order(config, items)
     return result
+
+
+@contextmanager
+def _refusing(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
+    """Refuse simulated tests, if it turns out so: each by itself in a pytest-xdist worker, which cannot end the run."""
+    try:
+        yield
+    except pytest.UsageError as error:
+        if not hasattr(config, "workerinput"):
+            raise
+        for item in items:
+            if item.get_closest_marker("sim") is not None:
+                item.stash[REFUSED] = str(error)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Refuse a test that could not be refused before."""
+    refused = item.stash.get(REFUSED, None)
+    if refused is not None:
+        pytest.fail(refused, pytrace=False)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from zlib import crc32
@@ -14,6 +13,7 @@ import pytest
 
 from routilux_sim import given, pytest_points, pytest_races
 from routilux_sim import pytest_determinism as determinism
+from routilux_sim.pytest_commands import naming, replaying, seen
 from routilux_sim.pytest_first import first_of
 from routilux_sim.pytest_fixture import Sim
 from routilux_sim.pytest_options import DRAWING, artifacts_folder, chosen, command_options, setting
@@ -90,7 +90,7 @@ class SimulatedTest:
         }
         profile = given.derandomizing_profile(item.obj) if self._is_given else None
         option = command_options(config) + ("" if profile is None else f" --hypothesis-profile={profile}")
-        self._command = f"pytest --sim-seed={run_seed}{option} '{item.nodeid}'"
+        self._command = f"pytest --sim-seed={run_seed}{option} {naming(item)}"
         self._failed_at: float | None = None
         self._shown: Execution | None = None
         self._text: str | None = None
@@ -178,9 +178,11 @@ class SimulatedTest:
         __tracebackhide__ = True
         when = f" in schedule {report.schedules} of at most {self._schedules}"
         if report.failure is not None:
-            self._text = report.failure.explanation
-            self._tell(report.failure.execution, report.failure.findings)
-            self._judge(report.failure.execution, None, when)
+            execution = report.failure.execution
+            if _is_failure(cast("BaseException", execution.error)):
+                self._text = report.failure.explanation
+                self._tell(execution, report.failure.findings)
+            self._judge(execution, None, when)
         if report.unconfirmed is not None:
             self._judge(report.unconfirmed, report.nondeterminism, when)
         if report.verdict == "inconclusive":
@@ -208,12 +210,9 @@ class SimulatedTest:
     def _run_replay(self, program: Callable[[], object], path: str) -> None:
         """Run the test under the schedule that was asked for."""
         __tracebackhide__ = True
-        from routilux_sim.replay_files import ReplayFileError, load_replay  # noqa: PLC0415 - only when asked for
+        from routilux_sim.replay_files import load_replay  # noqa: PLC0415 - only when asked for
 
-        try:
-            kept = load_replay(path)
-        except (ReplayFileError, OSError) as error:
-            raise pytest.UsageError(f"--sim-replay: {error}") from error
+        kept = load_replay(path)
         self._judge_replayed(program, kept, self._replay(program, kept))
 
     def _run_first(self, program: Callable[[], object], path: Path, *, is_regression: bool) -> None:
@@ -230,7 +229,9 @@ class SimulatedTest:
             return  # Of another test whose file has the same name.
         if kept.kind == "race" and self._options["races"] != "fail":
             if is_regression:
-                figures_of(self._item).notes.append(f"not under {_relative(path)} first: races are no failures here")
+                figures_of(self._item).notes.append(
+                    f"not under {seen(self._item.config, path)} first: races are no failures here"
+                )
             return
         execution = self._replay(program, kept)
         failure = execution.error
@@ -240,12 +241,12 @@ class SimulatedTest:
             if is_regression:
                 text = f"{failure}".partition("\n")[0]
                 figures_of(self._item).notes.append(
-                    f"{_relative(path)} says nothing any more: {text}; record it anew, or remove it"
+                    f"{seen(self._item.config, path)} says nothing any more: {text}; record it anew, or remove it"
                 )
             return
         if _is_failure(failure):
             what = "a kept regression" if is_regression else "the schedule of its last failure"
-            failure.add_note(f"under {what}, which is run first: {_relative(path)}")
+            failure.add_note(f"under {what}, which is run first: {seen(self._item.config, path)}")
         self._judge_replayed(program, kept, execution)
 
     def _replay(self, program: Callable[[], object], kept: ReplayFile) -> Execution:
@@ -261,7 +262,7 @@ class SimulatedTest:
     def _judge_replayed(self, program: Callable[[], object], kept: ReplayFile, execution: Execution) -> None:
         __tracebackhide__ = True
         pytest_races.show(self._item, execution.races)
-        again = f"pytest --sim-replay={_relative(Path(kept.path))} '{self._item.nodeid}'"
+        again = replaying(self._item, Path(kept.path))
         if execution.kind is None and execution.error is not None:
             figures_of(self._item).judge("inconclusive")
         elif execution.error is not None and self._is_checked(execution.error):
@@ -287,7 +288,7 @@ class SimulatedTest:
 
     def _leave_out_first(self) -> None:
         figures_of(self._item).notes.extend(
-            f"not under {_relative(path)} first: Hypothesis makes its examples"
+            f"not under {seen(self._item.config, path)} first: Hypothesis makes its examples"
             for path in first_of(self._item).regressions
         )
 
@@ -297,7 +298,7 @@ class SimulatedTest:
         if self._is_given or not _is_failure(cast("BaseException", execution.error)):
             return
         kept = self._artifacts()
-        with suppress(OSError):
+        with self._noting("its schedule"):
             kept.keep(execution)
             self._kept = kept
 
@@ -322,8 +323,8 @@ class SimulatedTest:
         if findings is not None and findings.shrunk is not None:
             with suppress(OSError):
                 kept.keep_shrunk(findings.execution)
-        path = _relative(cast("Path", kept.shrunk or kept.original))
-        error.add_note(f"its schedule is kept; run it alone with: pytest --sim-replay={path} '{self._item.nodeid}'")
+        path = cast("Path", kept.shrunk or kept.original)
+        error.add_note(f"its schedule is kept; run it alone with: {replaying(self._item, path)}")
 
     def _is_checked(self, error: BaseException) -> bool:
         """Whether a failure is run again, to see whether it comes back."""
@@ -368,13 +369,18 @@ class SimulatedTest:
         if setting(self._item.config, "artifacts").value is None:
             return
         kept = self._artifacts()
-        kept.keep_log(execution)
+        with self._noting("its log"):
+            kept.keep_log(execution)
         if execution.error is not None and self._kept is None:
-            kept.keep(execution)
+            with self._noting("its schedule"):
+                kept.keep(execution)
 
-
-def _relative(path: Path) -> str:
-    with suppress(ValueError):
-        return os.path.relpath(path)
-    # On another drive.
-    return str(path)
+    @contextmanager
+    def _noting(self, what: str) -> Iterator[None]:
+        """Say that something cannot be written, rather than have the test fail over it."""
+        try:
+            yield
+        except OSError as error:
+            note = f"{what} is not kept: {error}"
+            if note not in figures_of(self._item).notes:
+                figures_of(self._item).notes.append(note)

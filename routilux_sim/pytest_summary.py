@@ -21,6 +21,9 @@ _ATTRIBUTE = "routilux_sim"
 VERDICTS = ("failed", "inconclusive", "exhausted", "passed")
 """The worst first: of several, a test's is the worst."""
 
+LEFT_OUT = ("xfailed", "skipped")
+"""What a test came to that says so itself, whatever its executions did."""
+
 
 class Figures:
     """What one test has come to.
@@ -106,6 +109,8 @@ class Summary:
         """Take in a test's report."""
         told = getattr(report, _ATTRIBUTE, None)
         if told is not None:
+            if report.skipped:
+                told = {**told, "verdict": "xfailed" if hasattr(report, "wasxfail") else "skipped"}
             self._told[report.nodeid] = told
             self._outcomes[report.nodeid] = report.failed
 
@@ -129,7 +134,7 @@ class Summary:
             return sum(told[name] for told in self._told.values())
 
         found = [told["verdict"] for told in self._told.values()]
-        counts = [f"{found.count(verdict)} {verdict}" for verdict in VERDICTS if verdict in found]
+        counts = [f"{found.count(verdict)} {verdict}" for verdict in (*VERDICTS, *LEFT_OUT) if verdict in found]
         yield f"{_many(len(found), 'test', 's')} ({', '.join(counts)})" if counts else _many(len(found), "test", "s")
         schedules, seconds = total("schedules"), total("seconds")
         rate = f" ({schedules / seconds:,.0f}/s)" if seconds > 0 else ""

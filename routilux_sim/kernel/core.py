@@ -176,6 +176,7 @@ class Kernel:
 
     def run_task(self, task: Task) -> None:
         """Run a task's body, in the task's own context; called by its carrier."""
+        __tracebackhide__ = True
         if self.trace is not None:
             self.trace.add(task.number, "begin", task, len(self.tape))
         if self.edges is not None:

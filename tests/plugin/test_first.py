@@ -142,6 +142,18 @@ def test_a_kept_schedule_that_cannot_be_read_is_a_usage_error(pytester):
     pytester.runpytest().assert_outcomes(passed=1)
 
 
+def test_a_kept_schedule_whose_test_is_gone_is_named(pytester):
+    """Where all tests of its file are there, and not just some of them."""
+    keep_regression(pytester)
+    path = pytester.path / "scenarios" / "regressions" / "overdrawn.replay.json"
+    path.write_text(path.read_text().replace(NODEID, "test_bank.py::test_old"))
+    write(pytester, schedules=1, strategy="fifo")
+    said = "*overdrawn.replay.json is of test_bank.py::test_old, and there is no such simulated test"
+    pytester.runpytest().stdout.fnmatch_lines([said])
+    for options in (["-k", "overdrawn"], [NODEID]):
+        assert "is of test_bank.py::test_old" not in str(pytester.runpytest(*options).stdout)
+
+
 def test_kept_schedules_of_others_are_nobodys(pytester):
     """The order stays, and nothing is said."""
     keep_regression(pytester)

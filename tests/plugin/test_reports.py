@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from xml.etree import ElementTree as ET
@@ -125,6 +126,89 @@ def test_the_summary_counts_everything(pytester):
         r"time, coverage \d+ happens-before classes and \d+ ordered conflicting pairs",
         line,
     )
+
+
+def test_tests_that_are_skipped_or_expected_to_fail_are_counted_as_such(pytester):
+    """Their executions ended with an exception, which is no failure; and nothing is told of a schedule."""
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.sim(schedules=20)
+        def test_skipped():
+            pytest.skip("not today")
+
+        @pytest.mark.xfail(strict=True, reason="known")
+        @pytest.mark.sim(schedules=20)
+        def test_expected():
+            assert False
+        """
+    )
+    result = pytester.runpytest("-rs")
+    result.assert_outcomes(skipped=1, xfailed=1)
+    result.stdout.fnmatch_lines(["routilux-sim: 2 tests (1 xfailed, 1 skipped), 2 schedules in *"])
+    (line,) = (line for line in result.outlines if line.startswith("SKIPPED"))
+    assert line.endswith(": not today")
+    assert "FIFO" not in str(result.stdout)
+
+
+def test_commands_work_where_pytest_was_started(pytester, monkeypatch):
+    """In a folder of the project, for a test that goes elsewhere, and with what a shell takes for something else."""
+    pytester.makeini("[pytest]")
+    folder = pytester.mkdir("inner")
+    folder.joinpath("test_x.py").write_text(
+        "import pytest\n\n"
+        "@pytest.mark.sim\n"
+        "@pytest.mark.parametrize('who', [\"it's\"])\n"
+        "def test_it(who, monkeypatch, tmp_path):\n"
+        "    monkeypatch.chdir(tmp_path)\n"
+        "    raise ValueError('on purpose')\n"
+    )
+    monkeypatch.chdir(folder)
+    text = str(pytester.runpytest("--sim-seed=7", "--sim-artifacts=kept").stdout)
+    assert (folder / "kept").is_dir()
+    commands = re.findall(r"(?:reproduce|run it alone) with: pytest (.*)", text)
+    assert len(commands) == 2
+    for command in commands:
+        again = pytester.runpytest(*shlex.split(command))
+        again.assert_outcomes(failed=1)
+        again.stdout.fnmatch_lines(["*ValueError: on purpose*"])
+
+
+def test_a_message_of_several_lines_is_told_as_one(pytester):
+    """Where and when it was raised stands behind its first line, and the others are not mistaken for steps."""
+    pytester.makepyfile(
+        "import pytest\n@pytest.mark.sim(schedules=2)\ndef test_it():\n    raise ValueError('one\\ntwo')\n"
+    )
+    pytester.runpytest().stdout.fnmatch_lines(
+        ["ValueError: one in task 'MainThread', after 0 virtual seconds", "two"], consecutive=True
+    )
+
+
+def test_artifacts_that_cannot_be_written_are_no_failure_of_the_test(pytester):
+    """The test's own is shown, and what is not kept is said."""
+    pytester.makepyfile(test_x=MANY + "\n    @pytest.mark.sim\n    def test_broken():\n        assert not 'so'\n")
+    pytester.path.joinpath("taken").write_text("no folder")
+    result = pytester.runpytest("--sim-artifacts=taken")
+    result.assert_outcomes(passed=4, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*AssertionError: assert not 'so'",
+            "*simulated otherwise than asked for*",
+            "test_x.py::test_one: its log is not kept: *taken*",
+            "test_x.py::test_broken: its schedule is not kept: *taken*",
+        ]
+    )
+
+
+def test_a_pytest_xdist_worker_refuses_each_test_by_itself(pytester):
+    """With the reason, which a usage error in a worker would not show; other tests run."""
+    pytester.makepyfile(
+        "import pytest\n\n@pytest.mark.sim(schedule=3)\ndef test_it(): pass\n\ndef test_plain(): pass\n"
+    )
+    result = pytester.runpytest_subprocess("-n", "1")
+    result.assert_outcomes(errors=1, passed=1)
+    result.stdout.fnmatch_lines(["*sim has no argument 'schedule'; there are: schedules, *"])
 
 
 def test_without_simulated_tests_there_is_no_summary(pytester):

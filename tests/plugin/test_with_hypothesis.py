@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.database import DirectoryBasedExampleDatabase
 
 from routilux_sim import explore, simulate
+from routilux_sim.replay_files import save_schedule
 
 HEAD = """
     import random, threading, time
@@ -394,3 +395,52 @@ def test_a_test_alone_makes_the_examples_that_it_makes_among_others(pytester):
     assert drawn == again
     assert "77000077" in drawn
     assert "55000055" not in drawn
+
+
+FIXTURE = """
+    @pytest.fixture
+    def other():
+        return []
+
+    @pytest.mark.sim
+    @given(st.integers(0, 5))
+    def test_it({arguments}n):
+        sim.always(lambda: sim.now <= 5)
+        sim.advance(n)
+        assert sim.now == n
+"""
+
+
+def test_the_fixture_is_anew_in_each_example(pytester, run):
+    """Time begins at 0, so Hypothesis has nothing to object to; to another fixture it has."""
+    pytester.makepyfile(test_x=HEAD + FIXTURE.format(arguments="sim, "))
+    run().assert_outcomes(passed=1)
+    pytester.makepyfile(test_x=HEAD + FIXTURE.format(arguments="sim, other, "))
+    result = run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*FailedHealthCheck: *uses a function-scoped fixture*"])
+
+
+def test_a_failure_shows_the_test_and_none_of_the_simulator(pytester, run):
+    """As without Hypothesis."""
+    pytester.makepyfile(
+        HEAD
+        + """
+    @pytest.mark.sim
+    @given(st.integers())
+    def test_it(n):
+        assert n < 100
+    """
+    )
+    result = run("--tb=short")
+    result.assert_outcomes(failed=1)
+    shown = str(result.stdout).partition("Failing test case")[0]
+    assert "routilux_sim" not in shown.partition("FAILURES")[2]
+
+
+def test_a_kept_schedule_of_such_a_test_is_said_not_to_run(pytester, run):
+    """Hypothesis makes its examples, and no file keeps them."""
+    path = pytester.mkdir("scenarios") / "regressions" / "kept.replay.json"
+    save_schedule(simulate(lambda: None).schedule, path, program="test_x.py::test_it")
+    pytester.makepyfile(test_x=HEAD + FIXTURE.format(arguments="sim, "))
+    run().stdout.fnmatch_lines(["test_x.py::test_it: not under *kept.replay.json first: Hypothesis makes its examples"])
