@@ -20,9 +20,11 @@ from routilux_sim.explanation import explain, explain_findings, sentence_of
 from routilux_sim.exploration import Report, explore
 from routilux_sim.faults import FaultPlan
 from routilux_sim.findings import Findings, investigate
+from routilux_sim.judge.invariants import Invariant
+from routilux_sim.kept_invariants import load_invariants
 from routilux_sim.kernel.errors import DivergenceError
 from routilux_sim.replay_files import ReplayFile, ReplayFileError, digest_of, load_replay
-from routilux_sim.replays import campaign_of
+from routilux_sim.replays import campaign_of, check_reachable
 from routilux_sim.replays import replay as run_again
 
 __all__ = ["ARTIFACTS", "COMMANDS", "INSTRUMENT", "ONLY_FROM", "check_exceptions", "instrument_of", "opened"]
@@ -282,7 +284,17 @@ def opened(file: Path, path: str | None, only_from: tuple[str, ...]) -> tuple[Re
         raise click.UsageError(
             f"{file} is of the scenario {excerpt(path)}, which is not there; add the path of its file"
         )
-    return kept, load_subject(path, only_from)
+    subject = load_subject(path, only_from)
+    return kept, subject if is_scenario(path) else subject._replace(invariants=_invariants(kept, only_from))
+
+
+def _invariants(kept: ReplayFile, only_from: tuple[str, ...]) -> list[Invariant]:
+    """What the file says was checked; a scenario says that itself."""
+    try:
+        check_reachable(kept)
+        return load_invariants(kept.schedule.invariants, [Path.cwd()], only_from)
+    except (ReplayFileError, LoadError) as error:
+        raise click.UsageError(str(error)) from error
 
 
 def check_exceptions(plan: FaultPlan, only_from: tuple[str, ...]) -> None:

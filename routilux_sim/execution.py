@@ -21,6 +21,7 @@ from routilux_sim.judge.memory import Memory
 from routilux_sim.judge.races import Race, RacePolicy, Races
 from routilux_sim.judge.verdict import FailureKind, Verdict, kind_of, of_execution
 from routilux_sim.judge.watch import watch
+from routilux_sim.kept_invariants import named_invariants
 from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, Kernel, Limits
 from routilux_sim.kernel.task import Carriers
 from routilux_sim.kernel.trace import TASKS, Trace
@@ -216,6 +217,7 @@ class Campaign:
         self._faults = faults
         self._faults_join = False
         self._invariants = check_invariants(invariants)
+        self._named = named_invariants(self._invariants)
         self._log = log
         self._world = World(program)
         self._points = _instrumentation(program, check_instrument(instrument))
@@ -358,6 +360,7 @@ class Campaign:
                 self._limits.max_steps,
                 known_points,
                 document,
+                self._named,
             ),
             outcome=Outcome(
                 tape=tape,

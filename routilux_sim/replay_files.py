@@ -17,7 +17,7 @@ from routilux._version import __version__
 from routilux_sim.excerpts import MOST, excerpt, shorten
 from routilux_sim.faults.plan import FaultPlan
 from routilux_sim.kernel.errors import SimulationError
-from routilux_sim.schedule import Schedule, Step
+from routilux_sim.schedule import NamedInvariant, Schedule, Step
 
 __all__ = [
     "FORMAT",
@@ -39,7 +39,10 @@ VERSION = 2
 WITH_FAULTS = 3
 """What is written where something could go wrong: who reads earlier versions only would not have it go wrong."""
 
-READ = (1, 2, 3)
+WITH_INVARIANTS = 4
+"""What is written where invariants were checked, for the same reason."""
+
+READ = (1, 2, 3, 4)
 """What is read."""
 
 
@@ -122,7 +125,7 @@ def save_schedule(
     """
     document = {
         "format": FORMAT,
-        "version": VERSION if schedule.faults is None else WITH_FAULTS,
+        "version": _version_for(schedule),
         "tool": f"routilux {__version__}",
         "greenlet": _version_of("greenlet"),
         "python": platform.python_version(),
@@ -139,6 +142,8 @@ def save_schedule(
     }
     if schedule.faults is not None:
         document["faults"] = schedule.faults
+    if schedule.invariants:
+        document["invariants"] = [invariant._asdict() for invariant in schedule.invariants]
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = target.with_name(f"{target.name}.{os.getpid()}.tmp")
@@ -150,6 +155,12 @@ def save_schedule(
         beside.replace(target)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _version_for(schedule: Schedule) -> int:
+    if schedule.invariants:
+        return WITH_INVARIANTS
+    return VERSION if schedule.faults is None else WITH_FAULTS
 
 
 def _written(document: dict[str, Any], schedule: Schedule) -> Iterator[str]:
@@ -207,7 +218,8 @@ def load_replay(path: str | os.PathLike[str]) -> ReplayFile:
     # Files of before have none: a limit that was never reached.
     max_steps = _optional(path, document, "max_steps", int)
     rows = [_step(path, index, row) for index, row in enumerate(steps)]
-    schedule = Schedule(seed, strategy, rows, epoch_ns, max_steps, _points(path, document), _faults(path, document))
+    points, faults, invariants = _points(path, document), _faults(path, document), _invariants(path, document)
+    schedule = Schedule(seed, strategy, rows, epoch_ns, max_steps, points, faults, invariants)
     return ReplayFile(
         path=os.fspath(path),
         schedule=schedule,
@@ -267,6 +279,19 @@ def _faults(path: Any, document: dict[str, Any]) -> dict[str, Any] | None:
     except ValueError as error:
         raise ReplayFileError(f"{path}: {shorten(str(error), 5 * MOST)}") from error
     return faults
+
+
+def _invariants(path: Any, document: dict[str, Any]) -> list[NamedInvariant]:
+    """What was checked; nothing is imported yet."""
+    rows = _optional(path, document, "invariants", list) or []
+    for index, row in enumerate(rows):
+        found = row if isinstance(row, dict) else {}
+        if not isinstance(found.get("name"), str) or not isinstance(found.get("path"), str | None):
+            raise ReplayFileError(
+                f"{path}: invariants[{index}] must be an object with a 'name', and a 'path' that is an import path or "
+                f"null, not {excerpt(row)}"
+            )
+    return [NamedInvariant(row["name"], row.get("path")) for row in rows]
 
 
 def _are_names(value: Any) -> bool:

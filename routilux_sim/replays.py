@@ -9,14 +9,15 @@ from routilux_sim.execution import Campaign, Execution, Program
 from routilux_sim.faults.arming import Armed, FaultsGiven, arm
 from routilux_sim.judge.invariants import Invariant
 from routilux_sim.judge.races import RaceMode, RacePolicy, policy_of
+from routilux_sim.kept_invariants import load_invariants, unreachable
 from routilux_sim.kernel.core import HANG_SECONDS, Kernel, Limits
 from routilux_sim.kernel.errors import DivergenceError
 from routilux_sim.points.code_under_test import Instrument
-from routilux_sim.replay_files import ReplayFile, load_replay
+from routilux_sim.replay_files import ReplayFile, ReplayFileError, load_replay
 from routilux_sim.schedule import Schedule
 from routilux_sim.strategy.replay import ReplayStrategy
 
-__all__ = ["campaign_of", "replay", "rerun"]
+__all__ = ["campaign_of", "check_reachable", "replay", "rerun"]
 
 
 def replay(
@@ -32,7 +33,7 @@ def replay(
     allow_races: Sequence[str] = (),
     faults: FaultsGiven = None,
     swarm: bool = False,
-    invariants: Sequence[Invariant] = (),
+    invariants: Sequence[Invariant] | None = None,
 ) -> Execution:
     """Run ``program`` under recorded decisions.
 
@@ -48,14 +49,17 @@ def replay(
         allow_races: As for `simulate`, if ``races`` is given.
         faults: As for `simulate`; None: what could go wrong when the schedule was recorded.
         swarm: As for `simulate`, if ``faults`` is given.
-        invariants: As for `simulate`; the file does not keep them.
+        invariants: As for `simulate`; None: those that were checked when the schedule was recorded, as far as they can
+            be imported.
 
     Returns:
         What came of it. If the program does not follow the schedule, ``error`` is a `DivergenceError` that names the
         first step that does not fit, and the verdict is ``inconclusive``.
 
     Raises:
-        ReplayFileError: The file is not a replay file, or of an unknown version.
+        ReplayFileError: The file is not a replay file, or of an unknown version; or the failure is that of an
+            invariant which cannot be imported, and ``invariants`` is not given.
+        LoadError: An invariant is not where it was.
         OSError: The file cannot be read.
     """
     kept: ReplayFile | None = None
@@ -64,6 +68,8 @@ def replay(
     else:
         kept = load_replay(schedule_or_path)
         schedule = kept.schedule
+        if invariants is None:
+            check_reachable(kept)
     steps = max_steps or schedule.max_steps or Limits().max_steps
     campaign = campaign_of(
         program,
@@ -77,9 +83,29 @@ def replay(
     )
     with campaign.running():
         execution = rerun(campaign, schedule, log=log)
-    if kept is not None and isinstance(execution.error, DivergenceError):
-        execution.error.add_note(kept.origin(program))
+    if isinstance(execution.error, DivergenceError):
+        if kept is not None:
+            execution.error.add_note(kept.origin(program))
+        missing = [repr(name) for name, path in schedule.invariants if path is None]
+        if missing and invariants is None:
+            execution.error.add_note(
+                f"not checked, as it cannot be imported, was {' and '.join(missing)}; give it as invariants=[...]"
+            )
     return execution
+
+
+def check_reachable(kept: ReplayFile) -> None:
+    """Refuse a file of which nothing can come: its failure is that of an invariant that no import path leads to.
+
+    Raises:
+        ReplayFileError: It is such a file.
+    """
+    name = unreachable(kept.schedule.invariants, kept.failure) if kept.kind == "invariant" else None
+    if name is not None:
+        raise ReplayFileError(
+            f"{kept.path}: the failure is that of the invariant {name!r}, which cannot be imported; make it a function "
+            "of a module, or give it: replay(program, path, invariants=[...])"
+        )
 
 
 def campaign_of(
@@ -90,7 +116,7 @@ def campaign_of(
     races: RacePolicy | None = None,
     kind: str | None = None,
     faults: Armed | None = None,
-    invariants: Sequence[Invariant] = (),
+    invariants: Sequence[Invariant] | None = None,
     log: bool = False,
 ) -> Campaign:
     """What can run a schedule again: with the memory points that it was recorded with, and races as failures if so.
@@ -103,7 +129,7 @@ def campaign_of(
         races: What is to be done about races; None: what was done.
         kind: What kind of failure it is, if that is known.
         faults: What may go wrong; None: what could then.
-        invariants: What is checked at each step.
+        invariants: What is checked at each step; None: what was checked, as far as it can be imported.
         log: Whether each execution keeps a log, also if it is not asked to.
     """
     if limits is None:
@@ -113,6 +139,8 @@ def campaign_of(
         races = RacePolicy("fail", points.get("allow_races", ()))
     if faults is None and schedule.faults is not None:
         faults = arm(schedule.faults["plan"], schedule.faults["swarm"])
+    if invariants is None:
+        invariants = load_invariants(schedule.invariants)
     return Campaign(
         program,
         limits,

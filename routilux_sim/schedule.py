@@ -9,7 +9,7 @@ from routilux_sim.kernel.core import DEFAULT_EPOCH_NS, label_of
 from routilux_sim.kernel.tape import Decision
 from routilux_sim.kernel.task import Task
 
-__all__ = ["Schedule", "Step"]
+__all__ = ["NamedInvariant", "Schedule", "Step"]
 
 
 class Step(NamedTuple):
@@ -35,6 +35,18 @@ class Step(NamedTuple):
         return bool(self.enabled) and self.label.startswith(f"{self.enabled[0]}: ")
 
 
+class NamedInvariant(NamedTuple):
+    """What is known of an invariant that was checked.
+
+    Attributes:
+        name: What messages call it.
+        path: Where others find it, ``module:name``; None if they cannot.
+    """
+
+    name: str
+    path: str | None
+
+
 class Schedule:
     """The decisions of one execution.
 
@@ -51,6 +63,7 @@ class Schedule:
         faults: What could go wrong, as plain data: ``plan`` for `FaultPlan.from_dict`, and ``swarm``, whether each
             execution drew which of it existed; where the program itself added something, also ``joined``, a list of
             what it added. None if nothing could.
+        invariants: What was checked at each step, from the beginning.
     """
 
     def __init__(
@@ -62,8 +75,10 @@ class Schedule:
         max_steps: int | None = None,
         points: dict[str, Any] | None = None,
         faults: dict[str, Any] | None = None,
+        invariants: Sequence[NamedInvariant] = (),
     ) -> None:
         self.seed = seed
+        self.invariants = tuple(invariants)
         self.faults = faults
         self.points = points
         self.max_steps = max_steps
@@ -82,6 +97,7 @@ class Schedule:
         max_steps: int | None = None,
         points: dict[str, Any] | None = None,
         faults: dict[str, Any] | None = None,
+        invariants: Sequence[NamedInvariant] = (),
     ) -> Schedule:
         """Make a schedule of a kernel's tape."""
         steps = []
@@ -89,7 +105,7 @@ class Schedule:
             what = op if obj is None else f"{op} {label_of(obj)}"
             names = tuple(candidate.name for candidate in enabled[position]) if position < len(enabled) else ()
             steps.append(Step(f"{task.name}: {what}", value, bound, names))
-        return cls(seed, strategy, steps, epoch_ns, max_steps, points, faults)
+        return cls(seed, strategy, steps, epoch_ns, max_steps, points, faults, invariants)
 
     @property
     def deviations(self) -> int:

@@ -183,7 +183,7 @@ def test_no_divergence_is_ever_a_pass():
             assert replay(program, schedule).verdict in {"inconclusive", "failed"}
 
 
-@pytest.mark.parametrize("version", [0, 4, "1", None, 1.5, True])
+@pytest.mark.parametrize("version", [0, 5, "1", None, 1.5, True])
 def test_an_unknown_version_is_refused(failure, path, version):
     """The message has the file, the version found and the version read."""
     save_schedule(failure.schedule, path)
@@ -192,7 +192,7 @@ def test_an_unknown_version_is_refused(failure, path, version):
         replay(overtaking, path)
     assert str(path) in str(raised.value)
     assert f"'version' is {version!r}" in str(raised.value)
-    assert "versions 1, 2 and 3" in str(raised.value)
+    assert "versions 1, 2, 3 and 4" in str(raised.value)
 
 
 @pytest.mark.parametrize(
