@@ -54,6 +54,18 @@ def test_the_note_of_a_failure_holds_seed_verdict_sentence_and_commands(pytester
     )
 
 
+def test_a_deadlock_points_to_the_line_where_the_test_waits(pytester):
+    """With its source, and where reports have one line for a failure."""
+    code = DEADLOCK.format(marker="(schedules=100)")
+    pytester.makepyfile(test_x=code)
+    result = pytester.runpytest("--sim-seed=7")
+    result.stdout.fnmatch_lines([">*thread.join()", "E  *DeadlockError: deadlock after 0 virtual seconds: *"])
+    assert "traceback entries are hidden" not in str(result.stdout)
+    lines = pytester.path.joinpath("test_x.py").read_text().splitlines()
+    number = next(n for n, line in enumerate(lines, 1) if "join()" in line)
+    pytester.runpytest("--tb=line").stdout.fnmatch_lines([f"*test_x.py:{number}: *DeadlockError: *"])
+
+
 def test_a_single_schedule_that_fails_is_made_simpler_too(pytester):
     """Nothing but the seed is said to find it, and the simplest schedule is kept."""
     pytester.makepyfile(test_x=DEADLOCK.format(marker=""))

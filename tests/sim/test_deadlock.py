@@ -3,6 +3,7 @@
 import queue
 import threading
 import time
+import traceback
 
 import pytest
 from sim_helpers import run_threads
@@ -55,6 +56,37 @@ def test_a_deadlock_ends_at_once():
     assert execution.elapsed == 1.5
     with pytest.raises(DeadlockError):
         execution.result()
+
+
+def waiting():
+    lock = threading.Lock()
+    lock.acquire()
+
+    def enter():
+        lock.acquire()
+
+    enter()
+
+
+def test_its_traceback_leads_to_where_the_program_waits():
+    """As if it had been raised there; the frames keep nothing of the program alive."""
+    error = simulate(waiting).error
+    calls = traceback.extract_tb(error.__traceback__)
+    first = first_line(waiting)
+    assert [(call.filename, call.name, call.lineno - first) for call in calls] == [
+        (__file__, "waiting", 7),
+        (__file__, "enter", 5),
+    ]
+    assert [call.line for call in calls] == ["enter()", "lock.acquire()"]
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        assert (frame.f_locals, frame.f_back) == ({}, None)
+    livelock = traceback.extract_tb(simulate(spin).error.__traceback__)
+    assert [call.name for call in livelock][-1:] == ["spin"]
+
+
+def spin():
+    while True:
+        time.sleep(0)
 
 
 def test_a_deadlock_names_tasks_locks_and_where_they_were_made():

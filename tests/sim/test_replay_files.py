@@ -212,7 +212,10 @@ def test_every_step_is_a_line(failure, path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"version": 5}, "'version' is 5; this routilux-sim reads versions 1, 2, 3 and 4; a later routilux-sim wrote it"),
+        (
+            {"version": 5},
+            "'version' is 5; this routilux-sim reads versions 1, 2, 3 and 4; a later routilux-sim wrote it",
+        ),
         ({"version": 0}, "'version' is 0; this routilux-sim reads versions 1, 2, 3 and 4"),
         ({"points": {"instrument": 5}}, "points: 'instrument' must be a string or a list of names, not 5"),
         ({"points": {"instrument": ["a", 5]}}, "points: 'instrument' must be"),
