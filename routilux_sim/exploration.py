@@ -98,6 +98,7 @@ class Report:
         races: The data races that were seen, each once, if they were looked for.
         nondeterminism: What differed when a schedule was run again, or None.
         unconfirmed: The failing execution that did not come back when it was, or None.
+        cause: What ended the execution that the reason is of, or None.
     """
 
     def __init__(
@@ -115,6 +116,7 @@ class Report:
         races: Sequence[Race] = (),
         nondeterminism: NondeterminismError | None = None,
         unconfirmed: Execution | None = None,
+        cause: BaseException | None = None,
     ) -> None:
         self.verdict = verdict
         self.schedules = schedules
@@ -128,6 +130,7 @@ class Report:
         self.races = tuple(races)
         self.nondeterminism = nondeterminism
         self.unconfirmed = unconfirmed
+        self.cause = cause
 
     def raise_if_failed(self) -> None:
         """Raise the program's exception if an execution failed, with an explanation as its note.
@@ -136,6 +139,7 @@ class Report:
             InconclusiveError: The verdict is ``inconclusive``, which is not a pass; a `NondeterminismError` when the
                 program did not do the same twice, whose ``__cause__`` is the failure that did not come back.
         """
+        __tracebackhide__ = True
         if self.verdict == "failed" and self.failure is not None:
             error = self.failure.exception
             if self.failure.explanation not in getattr(error, "__notes__", ()):
@@ -144,7 +148,9 @@ class Report:
         if self.nondeterminism is not None:
             raise self.nondeterminism
         if self.verdict == "inconclusive":
-            raise InconclusiveError(self.reason or "the exploration was inconclusive")
+            # Where the program stood, not where its report did.
+            place = None if self.cause is None else self.cause.__traceback__
+            raise InconclusiveError(self.reason or "the exploration was inconclusive").with_traceback(place)
 
     def __str__(self) -> str:
         text = f"{self.verdict}: {self.schedules} schedules in {self.seconds:.2f} s"
@@ -347,7 +353,8 @@ class _Exploration:
                     reason=f"seed {row.seed} failed in a worker process with {row.error}, which did not come back",
                 )
         if execution.kind is None:
-            return self._report(inconclusive=True, reason=f"seed {execution.seed}: {execution.error}")
+            error = execution.error
+            return self._report(inconclusive=True, reason=f"seed {execution.seed}: {error}", cause=error)
         began = _clock()
         again, found = check_again(self._campaign, execution, row.moments, times=CONFIRMATIONS)
         took = (_clock() - began) / CONFIRMATIONS
@@ -391,6 +398,7 @@ class _Exploration:
         reason: str | None = None,
         nondeterminism: NondeterminismError | None = None,
         unconfirmed: Execution | None = None,
+        cause: BaseException | None = None,
     ) -> Report:
         unseen = self._campaign.unseen if proof is not None and self._search.reduced else None
         if unseen is not None:
@@ -411,4 +419,5 @@ class _Exploration:
             races=self._races,
             nondeterminism=nondeterminism,
             unconfirmed=unconfirmed,
+            cause=cause,
         )

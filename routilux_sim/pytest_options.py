@@ -191,6 +191,8 @@ def command_options(config: pytest.Config) -> str:
         for option in _OPTIONS
         if option.name in {"schedules", "strategy", "max_steps"} and setting(config, option.name).commanded
     ]
+    if config.getoption("--sim-check-determinism"):
+        words.append("--sim-check-determinism")
     overridden = config.getoption("override_ini", None) or ()
     words += [f"-o '{text}'" for text in overridden if text.startswith("sim_") and not text.startswith("sim_seed")]
     return "".join(f" {word}" for word in words)

@@ -344,6 +344,7 @@ class SimulatedTest:
             return
         if not determinism.is_explained(found, self._changeable):
             figures_of(self._item).judge("inconclusive")
+            found.add_note(f"reproduce with: {self._command}")
             raise found
         determinism.mark_unchecked(self._item, found, self._changeable)
 

@@ -46,6 +46,7 @@ def test_a_test_that_does_otherwise_fails_with_the_option(pytester, arguments):
     result.stdout.fnmatch_lines(["*NondeterminismError: under seed * did not do the same twice*"])
     result.stdout.fnmatch_lines(["*at decision * was * the first time, and * the second*"])
     result.stdout.fnmatch_lines(["*cause: state that is kept from one run to the next*"])
+    result.stdout.fnmatch_lines(["*reproduce with: pytest --sim-seed=* --sim-check-determinism '*::test_*'"])
 
 
 def test_the_option_has_an_ini_twin(pytester):

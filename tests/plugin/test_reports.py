@@ -97,6 +97,19 @@ def test_an_exploration_that_shows_nothing_says_how_to_run_it_again(pytester):
     result.stdout.fnmatch_lines(["routilux-sim: 1 test (1 inconclusive), 1 schedule in *"])
 
 
+@pytest.mark.parametrize("marker", ["", "(schedules=5)"])
+def test_what_is_not_simulated_points_to_the_line_that_calls_it(pytester, marker):
+    """And to none of the plugin's or the simulator's."""
+    pytester.makepyfile(
+        test_x=f"import subprocess\nimport pytest\n\n@pytest.mark.sim{marker}\ndef test_it():\n"
+        "    subprocess.run(['true'])\n"
+    )
+    result = pytester.runpytest("--tb=short")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["test_x.py:6: in test_it", "    subprocess.run(?'true'?)", "E  *is not simulated*"])
+    assert "routilux_sim/" not in str(result.stdout).partition("FAILURES")[2].partition("E  ")[0]
+
+
 MANY = """
     import threading, time
     import pytest
