@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from routilux import Flow, JobState, Routine
 from routilux_sim.faults import FaultPlan
+from routilux_sim.faults.plan import STORE_OPERATIONS
 from routilux_sim.kernel.labels import describe
 
 try:
@@ -147,13 +148,24 @@ def schedules(*, tasks: int = 16, decisions: int = 500, draws: int = 50) -> st.S
     Raises:
         ValueError: One of them is not a whole number: from 1 up, or from 0 up for ``draws``.
     """
-    for name, value, least in (("tasks", tasks, 1), ("decisions", decisions, 1), ("draws", draws, 0)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"{name} must be a whole number from {least} up, not {value!r}")
+    _check_counts(1, tasks=tasks, decisions=decisions)
+    _check_counts(0, draws=draws)
     choices = st.integers(1, CHOICES - 1)
     deviations = st.dictionaries(st.tuples(_below(tasks), _below(decisions)), choices, max_size=50)
     numbers = st.dictionaries(_below(draws), choices, max_size=10) if draws else st.just({})
     return st.builds(GivenSchedule, deviations, numbers)
+
+
+def _check_counts(least: int, **counts: int) -> None:
+    for name, value in counts.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"{name} must be a whole number from {least} up, not {value!r}")
+
+
+def _check_seconds(**seconds: float) -> None:
+    for name, value in seconds.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+            raise ValueError(f"{name} must be a finite number of seconds from 0 up, not {value!r}")
 
 
 def _below(end: int) -> st.SearchStrategy[int]:
@@ -255,7 +267,13 @@ def flow_graphs(
         max_workers: How many activations run at a time at most.
         max_deliveries: How many there are in a job at most, wherever it begins; connections that make more are left
             out.
+
+    Raises:
+        ValueError: One of them is no whole number, or no number of seconds, that it may be.
     """
+    _check_counts(1, max_routines=max_routines, max_workers=max_workers, max_deliveries=max_deliveries)
+    _check_counts(0, max_emits=max_emits)
+    _check_seconds(max_nap=max_nap)
     node = st.builds(Node, st.integers(0, max_emits), _tenths(max_nap))
     sources = st.sets(st.integers(0, max(0, max_routines - 2)))
     nodes = st.lists(st.tuples(node, sources), min_size=1, max_size=max_routines)
@@ -334,7 +352,12 @@ def workloads(
         graph: Whose routines jobs may begin with; None: all begin with the first one.
         max_jobs: How many jobs there are at most; there is one at least.
         max_gap: Seconds between one and the next at most, in steps of a tenth.
+
+    Raises:
+        ValueError: Of these, one is no whole number from 1 up, or no number of seconds.
     """
+    _check_counts(1, max_jobs=max_jobs)
+    _check_seconds(max_gap=max_gap)
     entry = st.integers(0, 0 if graph is None else len(graph.nodes) - 1)
     return st.lists(st.tuples(_tenths(max_gap), entry), min_size=1, max_size=max_jobs).map(_workload)
 
@@ -347,6 +370,9 @@ def _workload(drawn: list[tuple[float, int]]) -> Workload:
 
 
 FAULT_KINDS = ("raise", "slow", "stall")
+"""What plans are made of, if nothing is said."""
+
+MORE_FAULT_KINDS = ("spurious", "clock", "queue", "store")
 
 _Table = st.SearchStrategy[dict[str, Any]]
 
@@ -366,19 +392,28 @@ def fault_plans(
     Args:
         routines: Ids of routines whose handlers may raise or be slow, or patterns of ids. The first is the simplest.
         kinds: ``"raise"``: a handler raises RuntimeError instead of running; ``"slow"``: time goes by before it
-            begins; ``"stall"``: a task that could run is held for some time, at one of its steps.
+            begins; ``"stall"``: a task that could run is held for some time, at one of its steps. Only if they are
+            named: ``"spurious"``: a wait in a condition ends without cause; ``"clock"``: the wall clock jumps, by up to
+            an hour; ``"queue"``: a queue says that it is full; ``"store"``: an operation of a job store raises.
         max_faults: How many there are at most.
         max_nth: The last call at which one comes, from 1; for a stall the last step, ten times as many.
-        max_delay: Seconds that a slow handler or a stall takes at most, in steps of a tenth.
+        max_delay: Seconds that a slow handler or a stall takes at most, in steps of a tenth; a jump of the clock comes
+            by then, too.
 
     Raises:
-        ValueError: No routine, or a kind that is none of the above.
+        ValueError: No routine, a kind that is none of the above, or a number that is none.
     """
-    if not routines:
-        raise ValueError("routines must be ids or patterns of ids, at least one")
+    if not routines or isinstance(routines, str):
+        raise ValueError(f"routines must be a list of ids or patterns of ids, at least one, not {routines!r}")
+    if isinstance(kinds, str):
+        raise ValueError(f"kinds must be a list, as in [{kinds!r}], not {kinds!r}")  # noqa: TRY004 - as for its entries
+    known = (*FAULT_KINDS, *MORE_FAULT_KINDS)
     for kind in kinds:
-        if kind not in FAULT_KINDS:
-            raise ValueError(f"kinds must be among {', '.join(map(repr, FAULT_KINDS))}, not {kind!r}")
+        if kind not in known:
+            raise ValueError(f"kinds must be among {', '.join(map(repr, known))}, not {kind!r}")
+    _check_counts(1, max_nth=max_nth)
+    _check_counts(0, max_faults=max_faults)
+    _check_seconds(max_delay=max_delay)
     routine = st.sampled_from(list(routines))
     nth = st.integers(1, max_nth)
     delay = st.integers(1, max(1, round(max_delay * 10))).map(lambda tenths: tenths / 10)
@@ -386,6 +421,10 @@ def fault_plans(
         "raise": st.fixed_dictionaries({"routine": routine, "nth": nth}),
         "slow": st.fixed_dictionaries({"routine": routine, "nth": nth, "by": delay}),
         "stall": st.fixed_dictionaries({"nth": st.integers(1, 10 * max_nth), "by": delay}),
+        "spurious": st.fixed_dictionaries({"nth": nth}),
+        "clock": st.fixed_dictionaries({"at": _tenths(max_delay), "by": st.integers(-3600, 3600).filter(bool)}),
+        "queue": st.fixed_dictionaries({"nth": nth}),
+        "store": st.fixed_dictionaries({"operation": st.sampled_from(STORE_OPERATIONS), "nth": nth}),
     }
     if not kinds:
         return st.just(FaultPlan())
