@@ -5,10 +5,11 @@ from __future__ import annotations
 from routilux_sim.judge.deadlock import describe_deadlock
 from routilux_sim.judge.fairness import ROUND_IN_CIRCLES, Fairness, Outcome
 from routilux_sim.judge.livelock import SHOWN, count, describe_livelock, lap_lines
-from routilux_sim.judge.tracebacks import traceback_of
+from routilux_sim.judge.stacks import user_frames
 from routilux_sim.kernel.core import STUCK, Kernel
 from routilux_sim.kernel.errors import DeadlockError, LimitReachedError, LivelockError, UnfairScheduleError
 from routilux_sim.kernel.task import BLOCKED
+from routilux_sim.lookalikes import traceback_along
 
 __all__ = ["reason_of"]
 
@@ -17,7 +18,7 @@ def reason_of(kernel: Kernel, fairness: Fairness) -> BaseException | None:
     """What ended an execution, in words; None if it went through. Called from the driver, before tasks are unwound."""
     reason = _reason_of(kernel, fairness)
     if reason is not None and reason.__traceback__ is None and kernel.caller is not None:
-        reason.__traceback__ = traceback_of(kernel.caller)
+        reason.__traceback__ = traceback_along(user_frames(kernel.caller))
     return reason
 
 

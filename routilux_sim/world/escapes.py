@@ -16,7 +16,8 @@ from typing import Any
 from routilux_sim import boundary
 from routilux_sim.kernel.core import Kernel, here
 from routilux_sim.kernel.errors import EscapeError
-from routilux_sim.world.frames import is_debugged, place_of
+from routilux_sim.lookalikes import traceback_along
+from routilux_sim.world.frames import is_debugged, place_of, stack_from
 
 __all__ = ["NO_IO", "Guard", "error_of", "guard", "is_waiting_file", "replacements"]
 
@@ -121,7 +122,9 @@ def error_of(kernel: Kernel, what: str, remedy: str, frame: FrameType | None) ->
     text += f"\n  at {place}"
     if task is not None:
         text += f" (task {task.name!r})"
-    return EscapeError(text, place.call, place.filename, place.line)
+    error = EscapeError(text, place.call, place.filename, place.line)
+    error.__traceback__ = traceback_along(stack_from(frame))
+    return error
 
 
 def is_waiting_file(file: Any) -> bool:

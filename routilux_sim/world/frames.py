@@ -13,7 +13,7 @@ from typing import NamedTuple
 from routilux_sim.kernel.core import Kernel, describe
 from routilux_sim.kernel.task import DONE, Task
 
-__all__ = ["Place", "describe_stacks", "is_debugged", "is_world", "place_of"]
+__all__ = ["Place", "describe_stacks", "is_debugged", "is_world", "place_of", "stack_from"]
 
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _MACHINERY = (_HERE + os.sep, os.path.join(os.path.dirname(_HERE), "routilux") + os.sep)
@@ -60,16 +60,20 @@ def place_of(frame: FrameType | None) -> Place | None:
 
     If there is only a library's, it is that; the standard library's own calls are the last resort.
     """
-    ours_left_out = [caller for caller in _callers(frame) if not caller.f_code.co_filename.startswith(_MACHINERY)]
-    foreign = [caller for caller in ours_left_out if not _is_standard(caller.f_code)]
-    chosen = next((caller for caller in foreign if not _is_installed(caller.f_code)), None)
-    for candidates in (foreign, ours_left_out):
-        if chosen is None and candidates:
-            chosen = candidates[0]
+    chosen = next(iter(stack_from(frame)), None)
     if chosen is None:
         return None
     code = chosen.f_code
     return Place(code.co_filename, chosen.f_lineno or code.co_firstlineno, code.co_qualname, _call(chosen))
+
+
+def stack_from(frame: FrameType | None) -> list[FrameType]:
+    """The frames up the stack from the one that `place_of` tells of, without ours."""
+    left = [caller for caller in _callers(frame) if not caller.f_code.co_filename.startswith(_MACHINERY)]
+    foreign = [caller for caller in left if not _is_standard(caller.f_code)]
+    own = (caller for caller in foreign if not _is_installed(caller.f_code))
+    chosen = next(own, None) or next(iter(foreign or left), None)
+    return left if chosen is None else left[left.index(chosen) :]
 
 
 def _callers(frame: FrameType | None) -> Iterator[FrameType]:

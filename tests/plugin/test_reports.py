@@ -98,15 +98,15 @@ def test_an_exploration_that_shows_nothing_says_how_to_run_it_again(pytester):
 
 
 @pytest.mark.parametrize("marker", ["", "(schedules=5)"])
-def test_what_is_not_simulated_points_to_the_line_that_calls_it(pytester, marker):
-    """And to none of the plugin's or the simulator's."""
+@pytest.mark.parametrize("call", ["subprocess.run('true')", "os.system('true')"])
+def test_what_is_not_simulated_points_to_the_line_that_calls_it(pytester, call, marker):
+    """And to none of the plugin's, the simulator's or the standard library's."""
     pytester.makepyfile(
-        test_x=f"import subprocess\nimport pytest\n\n@pytest.mark.sim{marker}\ndef test_it():\n"
-        "    subprocess.run(['true'])\n"
+        test_x=f"import os, subprocess\nimport pytest\n\n@pytest.mark.sim{marker}\ndef test_it():\n    {call}\n"
     )
     result = pytester.runpytest("--tb=short")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["test_x.py:6: in test_it", "    subprocess.run(?'true'?)", "E  *is not simulated*"])
+    result.stdout.fnmatch_lines(["test_x.py:6: in test_it", f"    {call}", "E  *is not simulated*"], consecutive=True)
     assert "routilux_sim/" not in str(result.stdout).partition("FAILURES")[2].partition("E  ")[0]
 
 

@@ -17,6 +17,7 @@ from routilux_sim.replay_files import ReplayFileError, load_replay
 from routilux_sim.scenario import ScenarioError, load_scenario
 from routilux_sim.scenario.incident import incident
 from routilux_sim.scenario.log_reader import LogFileError, read_log
+from routilux_sim.schedule import NamedInvariant
 from scenarios import flows
 
 FOLDER = Path(__file__).parents[2] / "scenarios"
@@ -139,7 +140,11 @@ def log_is_read_or_refused(tmp_path: Path, text: str | bytes) -> None:
 def replay_document(tmp_path_factory) -> dict:
     report = explore(flows.opposite_locks, schedules=200, strategy="dfs:2", shrink=False)
     path = tmp_path_factory.mktemp("kept") / "a.replay.json"
-    save_schedule(report.failure.schedule, path, "failed", kind="deadlock", program="a:b")
+    schedule = report.failure.schedule
+    stall = {"stall": [{"nth": 1, "by": 0.5}]}
+    schedule.faults = {"plan": stall, "swarm": False, "joined": [stall]}
+    schedule.invariants = (NamedInvariant("holds", "a:holds"), NamedInvariant("local", None))
+    save_schedule(schedule, path, "failed", kind="deadlock", program="a:b")
     return json.loads(path.read_text())
 
 

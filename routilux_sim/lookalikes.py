@@ -1,26 +1,22 @@
-"""Tracebacks of tasks that have raised nothing: where one waits is where people want to be pointed to.
+"""Tracebacks of what has raised nothing: where a task waits, or has called what is not simulated.
 
-They are made of frames that only look like the task's own: a real one would keep alive what the program has in it.
+They are made of frames that only look like the program's own: a real one would keep alive what the program has in it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import FrameType, FunctionType, TracebackType
 
-from routilux_sim.judge.stacks import Place, user_frames
-from routilux_sim.kernel.task import Task
-
-__all__ = ["traceback_of"]
+__all__ = ["traceback_along"]
 
 
-def traceback_of(task: Task) -> TracebackType | None:
-    """The traceback of the program's part of a suspended task's stack; None if it is not in the program."""
+def traceback_along(frames: Iterable[FrameType]) -> TracebackType | None:
+    """A traceback that leads to where these frames are, the innermost first; None if there are none."""
     made: TracebackType | None = None
-    for frame in user_frames(task):
-        line = Place(frame.f_code, frame.f_lasti).line
+    for frame in frames:
         # -1: there are no columns to point at.
-        made = TracebackType(made, _like(frame), -1, line)
+        made = TracebackType(made, _like(frame), -1, frame.f_lineno or frame.f_code.co_firstlineno)
     return made
 
 
