@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 # A pytest that runs inside this one forgets the modules that it has loaded; these must not exist twice.
+import structlog.dev
+
 import routilux_sim.cli
 import routilux_sim.points.instrumentation
 import routilux_sim.pytest_running
 import routilux_sim.simulation
 
-__all__ = ["routilux_sim"]
+__all__ = ["routilux_sim", "structlog"]
 
 OTHERS = ("freezer", "randomly")
 """Plugins of the development environment that a test has to ask for: they reorder, reseed, and load freezegun."""
