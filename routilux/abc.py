@@ -18,7 +18,18 @@ if TYPE_CHECKING:
     from routilux.log import ExecutionLog
     from routilux.runtime import EventLoop
 
-__all__ = ["LONGEST_WAIT", "Faults", "Instrument", "Lock", "Runtime", "Scheduler", "Thread", "Workers"]
+__all__ = [
+    "LONGEST_WAIT",
+    "Faults",
+    "FutureLike",
+    "Instrument",
+    "Lock",
+    "Runtime",
+    "Scheduler",
+    "Sender",
+    "Thread",
+    "Workers",
+]
 
 T = TypeVar("T")
 
@@ -151,6 +162,33 @@ class Runtime(ABC):
         """Call the bound method ``callback`` when the program ends, without keeping its object alive until then."""
 
 
+class FutureLike(Protocol):
+    """What becomes of something that was submitted: as much of ``concurrent.futures.Future`` as is needed."""
+
+    def result(self) -> Any:
+        """What the function has returned; raises what it raised, or what became of its worker. Asked when done."""
+
+    def cancel(self) -> bool:
+        """Take it back, if nobody has begun with it; False if that cannot be."""
+
+    def add_done_callback(self, callback: Callable[[Any], object], /) -> None:
+        """Call ``callback`` with this future when it is done, in whichever thread; at once, if it is."""
+
+
+class Sender(ABC):
+    """Has functions run elsewhere: what a scheduler has whose activations run in other processes.
+
+    Attributes:
+        by_value: What workers cannot import travels as code, with cloudpickle.
+    """
+
+    by_value: bool
+
+    @abstractmethod
+    def submit(self, function: Callable[..., bytes], /, *args: Any) -> FutureLike:
+        """Let ``function(*args)`` run in a worker, once, as soon as there is one."""
+
+
 class Workers(ABC):
     """The workers that one flow has on a scheduler, and the FIFO queue before them."""
 
@@ -182,7 +220,13 @@ class Workers(ABC):
 
 
 class Scheduler(ABC):
-    """Where activations run."""
+    """Where activations run.
+
+    Attributes:
+        sender: Has activations run in other processes; None: they run in this scheduler's own workers.
+    """
+
+    sender: Sender | None = None
 
     @property
     @abstractmethod

@@ -11,6 +11,9 @@
         ├── WouldDeadlockError    (also RuntimeError)  a handler waits for the job that it is part of
         ├── JobStatusError        (also RuntimeError)  what was asked for does not go with the job's status
         ├── QueueFullError        (also RuntimeError)  a handler emits more than the flow may have queued
+        ├── WorkerLostError       (also RuntimeError)  the worker that ran an activation is gone, and its outcome with it
+        ├── CannotTravelError     (also TypeError)     something cannot be sent to a worker in another process
+        ├── NotHereError          (also RuntimeError)  a handler in a worker asks for what only the driver has
         ├── RestoredError                              an exception of a job that ended in another process
         ├── SerializationError    (also ValueError)    something cannot be stored, or a document cannot be read
         └── StoreError                                 a job store cannot be used
@@ -25,10 +28,12 @@ import reprlib
 from collections.abc import Iterable
 
 __all__ = [
+    "CannotTravelError",
     "DuplicateNameError",
     "FlowShutdownError",
     "HandlerArgumentError",
     "JobStatusError",
+    "NotHereError",
     "QueueFullError",
     "RestoredError",
     "RoutiluxError",
@@ -36,6 +41,7 @@ __all__ = [
     "StoreError",
     "StoreLockedError",
     "UnknownNameError",
+    "WorkerLostError",
     "WouldDeadlockError",
     "brief",
 ]
@@ -145,6 +151,48 @@ class QueueFullError(RoutiluxError, RuntimeError):
             f"flow {flow_id!r} has {queued} activations queued and takes {limit} at most (max_pending), "
             f"so {wanted} more cannot be; retry later (ErrorHandler('retry')), emit less at once, or raise max_pending"
         )
+
+
+class WorkerLostError(RoutiluxError, RuntimeError):
+    """A worker has gone, or its executor lost track of it, while it ran an activation: nobody knows how far it came.
+
+    RETRY tries again, and counts it as an attempt, whatever exceptions it is limited to.
+
+    Args:
+        activation_id: Which activation; see `Routine.get_activation_id`.
+        routine_id: The routine.
+        cause: What the executor said.
+    """
+
+    def __init__(self, activation_id: str, routine_id: str, cause: str) -> None:
+        """Word the message from its parts."""
+        self.activation_id = activation_id
+        super().__init__(
+            f"the worker that ran activation {activation_id} of routine {routine_id!r} was lost ({cause}); "
+            "it may have run in part, or not at all; ErrorHandler('retry') runs it again"
+        )
+
+
+class CannotTravelError(RoutiluxError, TypeError):
+    """Something cannot be sent to a worker in another process, or back.
+
+    Args:
+        place: What it is, e.g. ``"routine 'fetcher', attribute 'session'"``.
+        problem: Why not.
+    """
+
+    def __init__(self, place: str, problem: str) -> None:
+        """Word the message from its parts."""
+        self.place = place
+        self.problem = problem
+        super().__init__(
+            f"{place}: {_shortened(problem)}; send what it is made from instead, leave it out of the state with "
+            "__getstate__, or let the routine run in the driver (runs_in_driver = True)"
+        )
+
+
+class NotHereError(RoutiluxError, RuntimeError):
+    """A handler that runs in a worker asks for something that only the process of its flow has."""
 
 
 class RestoredError(RoutiluxError):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from weakref import WeakValueDictionary
 
 from routilux.engine import context
+from routilux.engine.activation import EPOCH
 from routilux.engine.merging import MergeStrategy
 from routilux.error_handler import ErrorHandler, ErrorStrategy
 from routilux.event import Event
@@ -33,7 +34,16 @@ class Routine:
 
     Every subclass registers itself under ``module:qualified name``, which is how a stored flow names it; a class that
     nothing else refers to any more drops out of the register.
+
+    Attributes:
+        stateless: A class may say that its handlers leave the routine's attributes and configuration as they are. Where
+            activations run in other processes (`routilux.schedulers.futures`), those of a stateless routine run at the
+            same time; those of any other one after the other, each with what the last one left.
+        runs_in_driver: A class may say that its handlers run in the flow's own process wherever the others do.
     """
+
+    stateless: ClassVar[bool] = False
+    runs_in_driver: ClassVar[bool] = False
 
     registry: ClassVar[WeakValueDictionary[str, type[Routine]]] = WeakValueDictionary()
 
@@ -231,6 +241,15 @@ class Routine:
         if node is None or account.flow is None:
             return None
         return ExecutionContext(account.flow, account.job, node.routine_id)
+
+    def get_activation_id(self) -> str | None:
+        """Say which activation the running handler is: one id for all its attempts, and for no other activation.
+
+        For handlers that must not do a thing twice when they are run again (after an error, or because a worker was
+        lost). None outside a handler.
+        """
+        item = context.current()
+        return None if item is None else f"{item[2].job.job_id}/{item[0] % EPOCH}"
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} routine>"

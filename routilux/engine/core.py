@@ -20,7 +20,7 @@ from routilux.exceptions import FlowShutdownError, JobStatusError, UnknownNameEr
 from routilux.schedulers.thread_pool import ThreadPool
 
 if TYPE_CHECKING:
-    from routilux.abc import Runtime, Scheduler, Workers
+    from routilux.abc import Runtime, Scheduler, Sender, Workers
     from routilux.engine.activation import Item
     from routilux.engine.ledger import Ledger
     from routilux.engine.routing import Graph, Outlet, Target
@@ -81,11 +81,23 @@ class Engine(Dispatcher):
         self.coroutines = Coroutines(self, f"{name}-loop")
         self._scheduler = scheduler
         self.crew = Crew(self.timers, self.coroutines.thread)
+        self._run = run
+        if scheduler.sender is not None:
+            self._go_remote(scheduler.sender)
         self._pool_size = 0
         self._disabled: Disabled = {}
         self._live: dict[str, JobAccount] = {}
         self._closing = False
         runtime.at_exit(self.finish_at_exit)
+
+    def _go_remote(self, sender: Sender) -> None:
+        """Let a sender have the activations."""
+        from routilux.remote.driver import Remote  # noqa: PLC0415 - few flows leave their process
+        from routilux.remote.driver import run as run_remote  # noqa: PLC0415 - likewise
+
+        self.remote = Remote(self, sender)
+        self.crew.clerk = self.remote.clerk
+        self._run = run_remote
 
     # Starting
 
@@ -227,11 +239,15 @@ class Engine(Dispatcher):
             return ThreadPool(self.runtime, run, self.name, 1, threads=False)
         with self._lock:
             if self.crew.pool is None:
-                self.crew.pool = self._scheduler.open(run, name=self.name, max_workers=workers, leave=context.leave)
+                self.crew.pool = self._scheduler.open(
+                    self._run, name=self.name, max_workers=workers, leave=context.leave
+                )
             elif self._pool_size != workers:
                 self.crew.pool.resize(workers)
-            self._pool_size = workers
-            return self.crew.pool
+            pool, changed, self._pool_size = self.crew.pool, self._pool_size != workers, workers
+        if changed and self.remote is not None:
+            self.remote.resize(workers)
+        return pool
 
     def _run_here(self, account: JobAccount, lane: Workers) -> None:
         enclosing = account.enclosing = context.current()
@@ -257,6 +273,8 @@ class Engine(Dispatcher):
             self._pool_size = max_workers
             if self.crew.pool is not None:
                 self.crew.pool.resize(max_workers)
+        if self.remote is not None:
+            self.remote.resize(max_workers)
 
     def is_live(self, job_id: str) -> bool:
         """Whether a job of that id is under way here."""
@@ -429,6 +447,8 @@ class Engine(Dispatcher):
             pool = self.crew.pool
         ended = pool is None or pool.join(self.left(deadline))
         ended = self.coroutines.thread.join(self.left(deadline)) and ended
+        if self.crew.clerk is not None:
+            ended = self.crew.clerk.join(self.left(deadline)) and ended
         return self.timers.join(self.left(deadline)) and ended
 
     def finish_at_exit(self) -> None:
@@ -443,10 +463,13 @@ class Crew:
         self.timers = timers
         self.loop = loop
         self.pool: Workers | None = None
+        self.clerk: Workers | None = None
 
     def close(self) -> None:
         """Let all threads end. Takes no lock: garbage collection may call it anywhere."""
         if self.pool is not None:
             self.pool.close()
+        if self.clerk is not None:
+            self.clerk.close()
         self.loop.close()
         self.timers.close()

@@ -18,6 +18,7 @@ from routilux.engine.journal import BATCH
 from routilux.engine.limits import Bound, Turnstile
 from routilux.engine.merging import own_copy
 from routilux.engine.policy import Action, Decision, decide
+from routilux.exceptions import WorkerLostError
 
 if TYPE_CHECKING:
     from routilux.abc import Faults, Runtime
@@ -334,7 +335,8 @@ class Dispatcher(Endings):
                 account.count_retry_locked(handler)
                 ready = () if account.ledger is None else account.ledger.retried(again, due - ended)
                 # Before the lock is let go, so that no row of the next attempt can stand above this one.
-                end = (None, item, ended, ended - began, "retry", words(error), "retry")
+                name = "lost" if isinstance(error, WorkerLostError) else "retry"
+                end = (None, item, ended, ended - began, name, words(error), "retry")
                 account.journal.write(end)
                 account.journal.write_end(end)
         except RuntimeError as no_thread:

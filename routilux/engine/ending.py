@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from routilux.engine.coroutines import Coroutines
     from routilux.engine.limits import Bound
     from routilux.execution_tracker import ExecutionTracker
+    from routilux.remote.driver import Remote
 
 __all__ = ["Endings"]
 
@@ -38,6 +39,7 @@ class Endings:
         clock: Reads the runtime's clock, in nanoseconds.
         point: The runtime's, see `routilux.abc.Runtime.point`.
         coroutines: Runs what ``async`` handlers return.
+        remote: Runs activations in other processes, if the scheduler says so.
     """
 
     def __init__(self, name: str, runtime: Runtime, tracker: ExecutionTracker, bound: Bound | None) -> None:
@@ -48,6 +50,7 @@ class Endings:
         self.timers = Timers(runtime, f"{name}-timer")
         self.bound = bound
         self.coroutines: Coroutines
+        self.remote: Remote | None = None
         self._tracker = tracker
         self._lock = runtime.lock()
 
@@ -86,6 +89,8 @@ class Endings:
             account.ledger.changed()
         if revoked:
             self.coroutines.cancel(account)
+            if self.remote is not None:
+                self.remote.cancel(account)
         self._drop(account, doomed)
         self.drop_queued(account)
         return True

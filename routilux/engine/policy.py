@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from routilux.abc import LONGEST_WAIT
 from routilux.error_handler import ErrorHandler, ErrorStrategy
+from routilux.exceptions import WorkerLostError
 
 __all__ = ["Action", "Decision", "decide", "retry_delay"]
 
@@ -45,7 +46,9 @@ def decide(handler: ErrorHandler | None, error: BaseException, attempt: int) -> 
     if handler is None:
         return _STOP
     if handler.strategy is ErrorStrategy.RETRY:
-        if attempt <= handler.max_retries and isinstance(error, _retryable(handler)):
+        # A lost worker says nothing of the handler: what its exceptions are limited to does not concern it.
+        may = isinstance(error, WorkerLostError) or isinstance(error, _retryable(handler))
+        if attempt <= handler.max_retries and may:
             return Decision(Action.RETRY, retry_delay(handler, attempt))
         return _STOP
     return _PLAIN[handler.strategy] if isinstance(error, Exception) else _STOP

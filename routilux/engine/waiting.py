@@ -74,9 +74,10 @@ def wait_for_rest(engine: Dispatcher, account: JobAccount) -> None:
     """Wait until nothing of a held job runs but what waits here itself.
 
     Two handlers that hold their job at the same time do not wait for each other; who holds it from outside waits for
-    both. In the event loop's thread, which must not be blocked, this returns at once.
+    both. In the event loop's thread, and in the one that enters what workers elsewhere have done, which must not be
+    blocked, this returns at once.
     """
-    if engine.coroutines.thread.is_current():
+    if engine.coroutines.thread.is_current() or (engine.remote is not None and engine.remote.is_entering()):
         return
     mine = own_tickets(account)
     waiter = Waiter(engine.runtime)

@@ -1,0 +1,313 @@
+"""What travels between a flow and the workers of an executor, as bytes.
+
+Knows routines, slots, events and pickle; knows neither jobs nor executors. Bytes, and not objects, so that each
+executor carries the same and what cannot be pickled is found here, by name, and not somewhere in its threads. A routine
+is not sent: it is sent *about*. What refers to it (its slots and events, its own methods, itself) arrives as the
+routine on the other side; a lock arrives as a fresh one, since there is nobody to share it with.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import threading
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from typing import Any, NamedTuple
+
+from routilux.event import Event
+from routilux.exceptions import CannotTravelError, brief
+from routilux.routine import Routine
+from routilux.slot import Slot
+
+__all__ = [
+    "Body",
+    "Ids",
+    "Links",
+    "Op",
+    "Outcome",
+    "Recipe",
+    "blame",
+    "link",
+    "links_of",
+    "pack",
+    "parts_of",
+    "parts_of_state",
+    "restore_state",
+    "state_of",
+    "unpack",
+]
+
+BASE = frozenset(vars(Routine()))
+"""Attributes that every routine has; of these only the configuration is its state."""
+
+CONFIG = "_config"
+
+_LINKED = (Slot, Event)
+
+
+class Ids(NamedTuple):
+    """Which activation it is."""
+
+    flow_id: str
+    job_id: str
+    routine_id: str
+    number: int
+    attempt: int
+
+
+class Recipe(NamedTuple):
+    """What stays the same for all activations of one slot.
+
+    Attributes:
+        cls: The routine's class; its constructor does not run in a worker.
+        slot: The slot's name.
+        handler: The name of a method, or what is called.
+        events: The names of the routine's events.
+        links: The attributes in which it keeps its slots and events.
+        stateless: The class says that its handlers leave the routine as it is.
+    """
+
+    cls: type[Routine]
+    slot: str
+    handler: str | Callable[..., Any]
+    events: tuple[str, ...]
+    links: Links
+    stateless: bool
+
+
+class Body(NamedTuple):
+    """What one activation brings: the routine's state, and what its handler is given."""
+
+    state: Any
+    names: tuple[str, ...]
+    values: tuple[Any, ...]
+    ids: Ids
+
+
+Links = tuple[tuple[str, str, str], ...]
+"""Attributes that are slots or events of the routine itself; see `links_of`."""
+
+Op = tuple[str, tuple[Any, ...]]
+"""Something that a handler did to its job, and with what: entered when the handler has ended."""
+
+
+class Outcome(NamedTuple):
+    """What became of an activation.
+
+    Attributes:
+        state: The routine's afterwards; None when there is nothing to change.
+        ops: What the handler emitted and sent, in order.
+        spent_ns: How long the handler took, in nanoseconds.
+        error: What it raised.
+    """
+
+    state: Any
+    ops: list[Op]
+    spent_ns: int
+    error: BaseException | None
+
+
+_here: ContextVar[Routine | None] = ContextVar("routilux_unpacking", default=None)
+
+
+def _routine() -> Routine:
+    routine = _here.get()
+    if routine is None:
+        raise pickle.UnpicklingError("a parcel of routilux is read by routilux alone")
+    return routine
+
+
+def _slot(name: str) -> Slot:
+    return _find_slot(_routine(), name)
+
+
+def _event(name: str) -> Event:
+    return _find_event(_routine(), name)
+
+
+def _find_slot(routine: Routine, name: str) -> Slot:
+    return routine.get_slot(name) or routine.define_slot(name)
+
+
+def _find_event(routine: Routine, name: str) -> Event:
+    return routine.get_event(name) or routine.define_event(name)
+
+
+def _lock() -> Any:
+    return threading.Lock()
+
+
+def _rlock() -> Any:
+    return threading.RLock()
+
+
+def _exception(cls: type[BaseException], args: tuple[Any, ...], attributes: dict[str, Any]) -> BaseException:
+    # Without the class's own constructor, whose arguments nobody has kept; with that of the built-in one beneath it,
+    # which sets what is no attribute (an exit code, an error number).
+    base = next(each for each in cls.__mro__ if each.__module__ == "builtins")
+    error: BaseException = base.__new__(cls, *args)
+    base.__init__(error, *args)
+    error.args = args
+    vars(error).update(attributes)
+    return error
+
+
+class _Reducing:
+    """Says how to pickle what does not travel as it is."""
+
+    routine: Routine
+
+    def reduced(self, value: Any) -> Any:
+        """What ``reducer_override`` is to return."""
+        kind = type(value)
+        if value is self.routine:
+            return _routine, ()
+        if _is_link(value, self.routine):
+            return (_slot if kind is Slot else _event), (value.name,)
+        if kind is type(threading.Lock()):
+            return _lock, ()
+        if kind is type(threading.RLock()):
+            return _rlock, ()
+        if isinstance(value, BaseException) and _is_plain(kind):
+            return _exception, (kind, value.args, vars(value))
+        return NotImplemented
+
+
+def _is_plain(kind: type[BaseException]) -> bool:
+    """Whether an exception's class is somebody's own, and says nothing of how to pickle it."""
+    return (
+        kind.__module__ != "builtins"
+        and kind.__reduce__ is BaseException.__reduce__
+        and kind.__reduce_ex__ is object.__reduce_ex__
+    )
+
+
+class _Pickler(_Reducing, pickle.Pickler):
+    def __init__(self, file: io.BytesIO, routine: Routine) -> None:
+        super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
+        self.routine = routine
+
+    def reducer_override(self, value: Any) -> Any:
+        return self.reduced(value)
+
+
+def _by_value(file: io.BytesIO, routine: Routine) -> pickle.Pickler:
+    """A pickler that sends along the code of what workers cannot import: of ``__main__``, of functions, of lambdas."""
+    import cloudpickle  # noqa: PLC0415 - comes with Dask and Ray, not with routilux
+
+    class ByValue(_Reducing, cloudpickle.Pickler):  # type: ignore[misc, name-defined, unused-ignore]
+        def reducer_override(self, value: Any) -> Any:
+            found = self.reduced(value)
+            return super().reducer_override(value) if found is NotImplemented else found
+
+    pickler: Any = ByValue(file, protocol=pickle.HIGHEST_PROTOCOL)
+    pickler.routine = routine
+    return pickler  # type: ignore[no-any-return]
+
+
+def pack(value: Any, routine: Routine, *, by_value: bool = False) -> bytes:
+    """Pickle ``value``, which is about ``routine``.
+
+    Raises:
+        Exception: Whatever pickling it raises; `blame` says what it is that cannot be.
+    """
+    file = io.BytesIO()
+    (_by_value if by_value else _Pickler)(file, routine).dump(value)
+    return file.getvalue()
+
+
+def unpack(data: bytes, routine: Routine) -> Any:
+    """Undo `pack`; ``routine`` stands for the one that it was about."""
+    token = _here.set(routine)
+    try:
+        return pickle.loads(data)  # noqa: S301 - made by `pack`, on one side or the other of the same program
+    finally:
+        _here.reset(token)
+
+
+def blame(parts: Iterable[tuple[str, Any]], routine: Routine, error: Exception, *, by_value: bool) -> CannotTravelError:
+    """Find which of ``parts`` (what to call it, what it is) cannot be pickled, after something could not."""
+    for place, value in parts:
+        try:
+            pack(value, routine, by_value=by_value)
+        except Exception as found:  # noqa: BLE001 - whatever it is, it is in the way
+            return _worded(place, value, found)
+    return CannotTravelError(f"an activation of {routine!r}", f"it cannot be pickled: {error}")
+
+
+def _worded(place: str, value: Any, error: Exception) -> CannotTravelError:
+    return CannotTravelError(place, f"{brief(value)} cannot be pickled ({type(error).__name__}: {error})")
+
+
+def links_of(routine: Routine) -> Links:
+    """The attributes in which a routine keeps its own slots and events: attribute, ``"slot"`` or ``"event"``, name."""
+    return tuple(
+        (name, "slot" if type(value) is Slot else "event", value.name)
+        for name, value in vars(routine).items()
+        if _is_link(value, routine)
+    )
+
+
+def link(routine: Routine, links: Links) -> None:
+    """Give a routine those attributes again."""
+    for name, kind, target in links:
+        vars(routine)[name] = _find_slot(routine, target) if kind == "slot" else _find_event(routine, target)
+
+
+def _is_link(value: Any, routine: Routine) -> bool:
+    return type(value) in _LINKED and value.routine is routine
+
+
+def own_attributes(routine: Routine) -> dict[str, Any]:
+    """The attributes of a routine that are its state: not what every routine has, nor its slots and events."""
+    return {
+        name: value for name, value in vars(routine).items() if name not in BASE and not _is_link(value, routine)
+    }
+
+
+def state_of(routine: Routine) -> Any:
+    """A routine's state: its configuration, and its attributes or what its ``__getstate__`` makes of them.
+
+    None when there is nothing of either.
+    """
+    config = vars(routine)[CONFIG]
+    own = routine.__getstate__() if _has_protocol(routine) else own_attributes(routine)
+    return (config, own) if config or own else None
+
+
+def _has_protocol(routine: Routine) -> bool:
+    return type(routine).__getstate__ is not object.__getstate__
+
+
+def restore_state(routine: Routine, state: Any) -> None:
+    """Give a routine the state that `state_of` has found elsewhere, in place of its own."""
+    config, own = (None, {}) if state is None else state
+    attributes = vars(routine)
+    setstate = getattr(routine, "__setstate__", None)
+    if setstate is not None:
+        setstate(own)
+    else:
+        for name in own_attributes(routine).keys() - own.keys():
+            del attributes[name]
+        attributes.update(own)
+    attributes[CONFIG] = dict(config or {})
+
+
+def parts_of_state(state: Any, place: str) -> Iterable[tuple[str, Any]]:
+    """What a state consists of, with a name for each part."""
+    config, own = (None, {}) if state is None else state
+    for key, value in (config or {}).items():
+        yield f"{place}, config {key!r}", value
+    if isinstance(own, dict):
+        for name, value in own.items():
+            yield f"{place}, attribute {name!r}", value
+    else:
+        yield f"{place}, what __getstate__ returns", own
+
+
+def parts_of(names: Iterable[str], values: Iterable[Any], place: str) -> Iterable[tuple[str, Any]]:
+    """Named values, with a name for each that says where it stands."""
+    for name, value in zip(names, values, strict=True):
+        yield f"{place}, {name!r}", value
+

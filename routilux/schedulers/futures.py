@@ -1,0 +1,182 @@
+"""Activations on an executor: a process pool, Dask, Ray, or whatever else has ``submit(fn, *args) -> Future``.
+
+Knows executors and how to make one anew; knows nothing of activations (`routilux.remote` does). The flow stays in this
+process, which is called the driver: jobs, the state of routines, order, errors, retries, timers, the store and the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from routilux import runtime as runtimes
+from routilux.abc import FutureLike, Runtime, Scheduler, Sender
+from routilux.schedulers.thread_pool import ThreadPool
+
+if TYPE_CHECKING:
+    from routilux.engine.activation import Item
+
+__all__ = ["ExecutorLike", "FuturesScheduler"]
+
+
+class ExecutorLike(Protocol):
+    """What activations can be sent to."""
+
+    def submit(self, function: Callable[..., Any], /, *args: Any) -> FutureLike:
+        """Let ``function(*args)`` run in a worker."""
+
+
+class FuturesScheduler(Scheduler):
+    """Runs activations on an executor, in other processes or on other machines.
+
+    At most ``max_workers`` (the flow's) are under way at a time: give the flow some more than the executor has
+    workers, so that none of these waits for the next activation to travel. Sequential jobs, routines that say
+    ``runs_in_driver`` and slots without a handler run in the driver, as they do on threads.
+
+    Args:
+        executor: An executor, or a function that makes one. One that was made by a function is made again when it
+            breaks, as a process pool does when a worker dies, and is shut down with the scheduler. One that was given
+            is its owner's: what is sent to it once it is broken fails.
+        by_value: Send the code of what workers cannot import (classes of ``__main__``, lambdas), with cloudpickle,
+            which Dask and Ray bring along.
+        runtime: What the driver's threads are made of; by default that of the world in which a flow first executes.
+
+    Raises:
+        TypeError: ``executor`` is neither.
+    """
+
+    def __init__(
+        self,
+        executor: ExecutorLike | Callable[[], ExecutorLike],
+        *,
+        by_value: bool = False,
+        runtime: Runtime | None = None,
+    ) -> None:
+        if not (hasattr(executor, "submit") or callable(executor)):
+            raise TypeError(f"executor must have submit(), or be a function that makes one that has, not {executor!r}")
+        self._runtime = runtime
+        self.sender: _ExecutorSender = _ExecutorSender(executor, by_value)
+
+    @classmethod
+    def processes(cls, workers: int | None = None, **options: Any) -> Self:
+        """Run activations on a process pool of the scheduler's own, which is made again when a worker dies.
+
+        Args:
+            workers: How many processes; by default one for each processor.
+            options: For ``concurrent.futures.ProcessPoolExecutor``. Processes come from a fork server unless
+                ``mp_context`` says otherwise (where there is none, they are spawned): to fork a process that has
+                threads is not safe.
+        """
+        from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415 - only for who asks for it
+        from multiprocessing import get_all_start_methods, get_context  # noqa: PLC0415 - likewise
+
+        method = "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
+        options.setdefault("mp_context", get_context(method))
+        return cls(partial(ProcessPoolExecutor, workers, **options))
+
+    @classmethod
+    def dask(cls, client: Any, **options: Any) -> Self:
+        """Run activations on a Dask cluster.
+
+        Args:
+            client: A ``distributed.Client``.
+            options: For ``client.get_executor``: ``workers``, ``resources`` …
+        """
+        # A task is an activation, and not what its arguments are; and what is tried again is for the flow to say.
+        return cls(client.get_executor(**{"pure": False, "retries": 0, **options}), by_value=True)
+
+    @classmethod
+    def ray(cls, **options: Any) -> Self:
+        """Run activations on the Ray cluster that ``ray.init`` has joined.
+
+        Args:
+            options: For ``ray.remote``: ``num_cpus``, ``resources`` …
+        """
+        from routilux.schedulers.ray import RayExecutor  # noqa: PLC0415 - an extra
+
+        return cls(RayExecutor(**options), by_value=True)
+
+    @property
+    def runtime(self) -> Runtime:
+        """The runtime given, or the calling thread's."""
+        return self._runtime or runtimes.current()
+
+    def open(
+        self,
+        run: Callable[[Item], None],
+        *,
+        name: str,
+        max_workers: int,
+        leave: Callable[[], object] | None = None,
+    ) -> ThreadPool:
+        """Make the threads that send activations, and run those that stay."""
+        return ThreadPool(self.runtime, run, name, max_workers, leave=leave)
+
+    def shutdown(self, wait: bool = True) -> None:
+        """Shut down the executor, if a function has made it; shut down the flows before that."""
+        self.sender.close(wait)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.shutdown()
+
+
+class _ExecutorSender(Sender):
+    """Submits to an executor, and has a broken one made again."""
+
+    def __init__(self, executor: Any, by_value: bool) -> None:
+        self.by_value = by_value
+        given = hasattr(executor, "submit")
+        self._make: Callable[[], Any] | None = None if given else executor
+        self._executor: Any = executor if given else None
+        self._lock = runtimes.current().lock()
+        self._closed = False
+
+    def submit(self, function: Callable[..., bytes], /, *args: Any) -> FutureLike:
+        """Let ``function(*args)`` run in a worker.
+
+        Raises:
+            BrokenExecutor: The executor is broken, and nobody has said how to make another one.
+            RuntimeError: It was shut down.
+        """
+        while True:
+            executor = self._current()
+            try:
+                future: FutureLike = executor.submit(function, *args)
+            except BrokenExecutor:
+                if self._make is None:
+                    raise
+                # What was refused has not begun: no attempt of its activation is lost by that.
+                self._forget(executor)
+            else:
+                return future
+
+    def _current(self) -> Any:
+        with self._lock:
+            if self._executor is None:
+                if self._make is None or self._closed:
+                    raise RuntimeError("the FuturesScheduler was shut down; make a new one to run flows on it")
+                self._executor = self._make()
+            return self._executor
+
+    def _forget(self, broken: Any) -> None:
+        with self._lock:
+            if self._executor is broken:
+                self._executor = None
+        broken.shutdown(wait=False)
+
+    def close(self, wait: bool) -> None:
+        """Shut down what was made here."""
+        with self._lock:
+            executor, self._closed = self._executor, True
+            if self._make is not None:
+                self._executor = None
+        if self._make is not None and executor is not None:
+            executor.shutdown(wait=wait)
