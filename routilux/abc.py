@@ -168,6 +168,12 @@ class FutureLike(Protocol):
     def result(self) -> Any:
         """What the function has returned; raises what it raised, or what became of its worker. Asked when done."""
 
+    def exception(self) -> BaseException | None:
+        """What `result` would raise. Asked when done, and not cancelled."""
+
+    def cancelled(self) -> bool:
+        """Whether it was taken back."""
+
     def cancel(self) -> bool:
         """Take it back, if nobody has begun with it; False if that cannot be."""
 
@@ -180,9 +186,11 @@ class Sender(ABC):
 
     Attributes:
         by_value: What workers cannot import travels as code, with cloudpickle.
+        direct: The thread that calls a future's callbacks may be kept busy by them, and may submit.
     """
 
     by_value: bool
+    direct: bool
 
     @abstractmethod
     def submit(self, function: Callable[..., bytes], /, *args: Any) -> FutureLike:

@@ -11,7 +11,7 @@
         ├── WouldDeadlockError    (also RuntimeError)  a handler waits for the job that it is part of
         ├── JobStatusError        (also RuntimeError)  what was asked for does not go with the job's status
         ├── QueueFullError        (also RuntimeError)  a handler emits more than the flow may have queued
-        ├── WorkerLostError       (also RuntimeError)  the worker that ran an activation is gone, and its outcome with it
+        ├── WorkerLostError       (also RuntimeError)  a worker is gone, and what it ran with it
         ├── CannotTravelError     (also TypeError)     something cannot be sent to a worker in another process
         ├── NotHereError          (also RuntimeError)  a handler in a worker asks for what only the driver has
         ├── RestoredError                              an exception of a job that ended in another process

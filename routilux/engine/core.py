@@ -81,7 +81,6 @@ class Engine(Dispatcher):
         self.coroutines = Coroutines(self, f"{name}-loop")
         self._scheduler = scheduler
         self.crew = Crew(self.timers, self.coroutines.thread)
-        self._run = run
         if scheduler.sender is not None:
             self._go_remote(scheduler.sender)
         self._pool_size = 0
@@ -93,11 +92,9 @@ class Engine(Dispatcher):
     def _go_remote(self, sender: Sender) -> None:
         """Let a sender have the activations."""
         from routilux.remote.driver import Remote  # noqa: PLC0415 - few flows leave their process
-        from routilux.remote.driver import run as run_remote  # noqa: PLC0415 - likewise
 
         self.remote = Remote(self, sender)
         self.crew.clerk = self.remote.clerk
-        self._run = run_remote
 
     # Starting
 
@@ -239,15 +236,15 @@ class Engine(Dispatcher):
             return ThreadPool(self.runtime, run, self.name, 1, threads=False)
         with self._lock:
             if self.crew.pool is None:
-                self.crew.pool = self._scheduler.open(
-                    self._run, name=self.name, max_workers=workers, leave=context.leave
-                )
+                self.crew.pool = self._scheduler.open(run, name=self.name, max_workers=workers, leave=context.leave)
             elif self._pool_size != workers:
                 self.crew.pool.resize(workers)
-            pool, changed, self._pool_size = self.crew.pool, self._pool_size != workers, workers
-        if changed and self.remote is not None:
-            self.remote.resize(workers)
-        return pool
+            self._pool_size = workers
+            pool = self.crew.pool
+        if self.remote is None:
+            return pool
+        self.remote.lane.resize(workers)
+        return self.remote.beside(pool)
 
     def _run_here(self, account: JobAccount, lane: Workers) -> None:
         enclosing = account.enclosing = context.current()
@@ -274,7 +271,7 @@ class Engine(Dispatcher):
             if self.crew.pool is not None:
                 self.crew.pool.resize(max_workers)
         if self.remote is not None:
-            self.remote.resize(max_workers)
+            self.remote.lane.resize(max_workers)
 
     def is_live(self, job_id: str) -> bool:
         """Whether a job of that id is under way here."""

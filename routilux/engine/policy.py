@@ -47,7 +47,7 @@ def decide(handler: ErrorHandler | None, error: BaseException, attempt: int) -> 
         return _STOP
     if handler.strategy is ErrorStrategy.RETRY:
         # A lost worker says nothing of the handler: what its exceptions are limited to does not concern it.
-        may = isinstance(error, WorkerLostError) or isinstance(error, _retryable(handler))
+        may = isinstance(error, (_retryable(handler), WorkerLostError))
         if attempt <= handler.max_retries and may:
             return Decision(Action.RETRY, retry_delay(handler, attempt))
         return _STOP

@@ -8,6 +8,7 @@ given up, is entered once or not at all.
 
 from __future__ import annotations
 
+from collections import deque
 from concurrent.futures import CancelledError
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -16,16 +17,16 @@ from routilux.engine import context, dispatch
 from routilux.engine.accounting import CLOSED
 from routilux.engine.activation import EPOCH
 from routilux.exceptions import CannotTravelError, WorkerLostError
-from routilux.remote.admission import Admission
+from routilux.remote.lane import Lane
 from routilux.remote.parcel import (
     Body,
-    Ids,
     Links,
     Outcome,
     Recipe,
     blame,
     links_of,
     pack,
+    pack_body,
     parts_of,
     parts_of_state,
     restore_state,
@@ -38,14 +39,14 @@ from routilux.schedulers.thread_pool import ThreadPool
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from routilux.abc import FutureLike, Sender
+    from routilux.abc import FutureLike, Sender, Workers
     from routilux.engine.accounting import JobAccount
     from routilux.engine.activation import Item
     from routilux.engine.dispatch import Dispatcher
-    from routilux.engine.routing import Delivery, Target
+    from routilux.engine.routing import Node, Target
     from routilux.routine import Routine
 
-__all__ = ["Remote", "run"]
+__all__ = ["Remote", "activation_id", "pack_recipe", "travels"]
 
 
 class _Flight(NamedTuple):
@@ -71,24 +72,30 @@ class Remote:
     Args:
         engine: Whose.
         sender: Submits them.
+
+    Attributes:
+        lane: What is to be sent.
+        clerk: A thread that sends and enters when no other one does.
     """
 
     def __init__(self, engine: Dispatcher, sender: Sender) -> None:
         self._engine = engine
         self._sender = sender
         self._by_value = sender.by_value
-        self._admission = Admission(engine.runtime.lock(), 1)
+        self.clerk = ThreadPool(engine.runtime, _attend, f"{engine.name}-clerk", 1)
+        self.lane = Lane(engine.runtime, self._admits, self._send, _key, self._call_clerk)
+        self._here: Workers
         self._flights: dict[tuple[int, int], _Flight] = {}
         self._recipes: dict[Target, _Known] = {}
+        self._arrivals: deque[tuple[Item, FutureLike]] = deque()
+        # Held by whoever enters outcomes; never waited for, only tried.
+        self._desk = engine.runtime.lock()
         self._entering: Item | None = None
-        self.clerk = ThreadPool(
-            engine.runtime, cast("Any", _enter), f"{engine.name}-clerk", 1, leave=context.leave
-        )
 
-    def resize(self, limit: int) -> None:
-        """Have at most ``limit`` activations under way from now on; what runs goes on."""
-        for item in self._admission.resize(limit):
-            self._let_come(item)
+    def beside(self, here: Workers) -> Workers:
+        """The lane; what does not travel is run by ``here``."""
+        self._here = here
+        return self.lane
 
     def is_entering(self) -> bool:
         """Whether the caller runs in the thread that enters outcomes, which must not wait for one."""
@@ -103,23 +110,51 @@ class Remote:
 
     # Out
 
-    def admits(self, item: Item) -> bool:
-        """Whether it is the activation's turn to be sent; if not, it comes by again when it is."""
-        if self._admission.passes(item):
-            return True
+    def _call_clerk(self) -> None:
+        self.clerk.submit((cast("Any", self),))
+
+    def attend(self) -> None:
+        """What the clerk does when called."""
+        self._enter_all()
+        self.lane.pump()
+
+    def _admits(self, item: Item) -> bool:
+        """Whether an activation is to be sent now; one that does not travel goes to the threads here."""
         delivery = item[3]
-        return (delivery.plain or self._engine.admit(item)) and self._admission.admit(item, _key(delivery))
+        if not travels(delivery.target):
+            self._here.submit((item,))
+            return False
+        return delivery.plain or self._engine.admit(item)
 
-    def missed(self, item: Item) -> None:
-        """Somebody else has taken the activation; its turn is over."""
-        self._engine.missed(item)
-        self._leave(item)
+    def _send(self, item: Item) -> bool:
+        """Take an activation off the queue on its job's books, and send it; False when it is not under way."""
+        ticket, _, account, delivery, _, _ = item
+        engine, point = self._engine, self._engine.point
+        if point is not None:
+            point("start")
+        account.running[ticket] = item
+        if point is not None:
+            point("take off")
+        if account.queued.pop(ticket, None) is None:
+            engine.missed(item)
+            return False
+        account.job.current_routine_id = delivery.routine_id
+        around = context.current()
+        context.enter(item)
+        try:
+            return self._send_taken(item)
+        finally:
+            if around is None:
+                context.leave()
+            else:
+                context.enter(around)
 
-    def send(self, item: Item) -> None:
-        """Send an activation that is on the books as running."""
-        engine = self._engine
+    def _send_taken(self, item: Item) -> bool:
+        engine, account = self._engine, item[2]
         began = engine.clock()
         try:
+            if account.watched:
+                engine.tell_start(item)
             if item[3].merges:
                 item = engine.merged(item)
                 context.enter(item)
@@ -127,25 +162,23 @@ class Remote:
                 dispatch.meddle(engine.runtime.faults, item)
             future = self._submit(item)
         except BaseException as error:  # noqa: BLE001 - as a handler's own
-            self._end(item, lambda: engine.fail(item, error, began))
-            return
-        self._flights[_name(item)] = _Flight(item, future, engine.clock())
-        account = item[2]
+            engine.fail(item, error, began)
+            return False
+        self._flights[_name(item)] = _Flight(item, future, began)
         if account.gate == CLOSED and account.revoked:
             # Closed before it was on the table, where `cancel` looks.
             future.cancel()
-        future.add_done_callback(partial(_arrived, item))
+        future.add_done_callback(partial(self._arrived, item))
+        return True
 
     def _submit(self, item: Item) -> FutureLike:
         ticket, _, account, delivery, values, attempt = item
         node = delivery.target.node
         routine, data = node.routine, delivery.data(values)
-        job = account.job
-        ids = Ids(job.flow_id, job.job_id, node.routine_id, ticket % EPOCH, attempt)
+        body = Body(account.job.job_id, ticket % EPOCH, attempt, state_of(routine), tuple(data), tuple(data.values()))
         recipe = self._recipe(delivery.target)
-        body = Body(state_of(routine), tuple(data), tuple(data.values()), ids)
         try:
-            packed = pack(tuple(body), routine, by_value=self._by_value)
+            packed = pack_body(body, routine, by_value=self._by_value)
         except Exception as error:
             place = f"routine {node.routine_id!r}"
             parts = [*parts_of_state(body.state, place), *parts_of(body.names, body.values, f"{place}, given")]
@@ -158,17 +191,39 @@ class Remote:
         links, events = links_of(routine), tuple(routine.events)
         known = self._recipes.get(target)
         if known is None or (known.bound, known.links, known.events) != (target.slot.bound, links, events):
-            packed = pack_recipe(target, links, events, by_value=self._by_value)
+            packed = pack_recipe(self._engine.name, target, links, events, by_value=self._by_value)
             known = self._recipes[target] = _Known(target.slot.bound, links, events, packed)
         return known.recipe
 
     # Back
 
-    def arrived(self, item: Item, future: FutureLike) -> None:
-        """A future is done: let the clerk enter its outcome. Called in any thread, of an executor's too."""
-        self.clerk.submit((cast("Any", (item, future)),))
+    def _arrived(self, item: Item, future: FutureLike) -> None:
+        """A future is done; called in any thread, often one of the executor's.
 
-    def enter(self, item: Item, future: FutureLike) -> None:
+        Its outcome is entered here and now where the executor can bear that, which saves waking another thread. Not so
+        when a worker was lost: ``ProcessPoolExecutor`` says so with a lock in hand that submitting takes.
+        """
+        self._arrivals.append((item, future))
+        self.lane.come()
+        if self._sender.direct and not future.cancelled() and future.exception() is None:
+            self.attend()
+        else:
+            self._call_clerk()
+
+    def _enter_all(self) -> None:
+        """Enter what has arrived, unless somebody is at it, who will find it.
+
+        No arrival is left: whoever appends tries the lock after that, and whoever has had it looks once more after
+        giving it back.
+        """
+        while self._arrivals and self._desk.acquire(blocking=False):
+            try:
+                while self._arrivals:
+                    self._enter(*self._arrivals.popleft())
+            finally:
+                self._desk.release()
+
+    def _enter(self, item: Item, future: FutureLike) -> None:
         """Enter an outcome in the books, unless that was done."""
         flight = self._flights.pop(_name(item), None)
         if flight is None:
@@ -176,42 +231,47 @@ class Remote:
         self._entering = item
         context.enter(item)
         try:
-            self._end(item, partial(self._settle, item, future, flight.sent_ns))
+            self._settle(item, future, flight.sent_ns)
         finally:
             self._entering = None
+            context.leave()
+            self.lane.leave(item)
 
     def _settle(self, item: Item, future: FutureLike, sent_ns: int) -> None:
-        engine, account, node = self._engine, item[2], item[3].target.node
+        engine, routine_id = self._engine, item[3].routine_id
         try:
             reply = future.result()
         except BaseException as cause:  # noqa: BLE001 - whatever an executor says of a worker
-            if isinstance(cause, CancelledError) and account.revoked:
+            if isinstance(cause, CancelledError) and item[2].revoked:
                 engine.settle(item, "cancelled", None, engine.clock())
                 return
-            lost = WorkerLostError(f"{account.job.job_id}/{item[0] % EPOCH}", node.routine_id, f"{type(cause).__name__}: {cause}")
+            lost = WorkerLostError(activation_id(item), routine_id, f"{type(cause).__name__}: {cause}")
             lost.__cause__ = cause
             engine.fail(item, lost, sent_ns)
             return
         try:
-            outcome = Outcome(*unpack(reply, node.routine))
-        except Exception as error:  # noqa: BLE001 - an object's own way of being unpickled may raise anything
-            problem = f"it cannot be read in the driver: {type(error).__name__}: {error}"
-            engine.fail(item, CannotTravelError(f"what routine {node.routine_id!r} made", problem), sent_ns)
+            outcome = Outcome(*unpack(reply, item[3].target.node.routine))
+        except Exception as problem:  # noqa: BLE001 - an object's own way of being unpickled may raise anything
+            what = f"what routine {routine_id!r} made"
+            wrong = CannotTravelError(what, f"it cannot be read in the driver: {type(problem).__name__}: {problem}")
+            engine.fail(item, wrong, sent_ns)
             return
         began = engine.clock() - outcome.spent_ns
-        error = outcome.error
-        try:
-            self._apply(item, outcome)
-        except BaseException as raised:  # noqa: BLE001 - as if the handler had met with it
-            error = error or raised
+        error = self._apply(item, outcome) or outcome.error
         if error is None:
             engine.settle(item, "completed", None, began)
         else:
             engine.fail(item, error, began)
 
-    def _apply(self, item: Item, outcome: Outcome) -> None:
-        """Do in the driver what the handler did from afar."""
-        account, node = item[2], item[3].target.node
+    def _apply(self, item: Item, outcome: Outcome) -> BaseException | None:
+        """Do in the driver what the handler did from afar; return what went wrong with that."""
+        try:
+            self._do(item[2], item[3].target.node, outcome)
+        except BaseException as error:  # noqa: BLE001 - the handler itself would have met with it
+            return error
+        return None
+
+    def _do(self, account: JobAccount, node: Node, outcome: Outcome) -> None:
         if outcome.state is not None:
             restore_state(node.routine, outcome.state)
         for kind, args in outcome.ops:
@@ -225,65 +285,18 @@ class Remote:
                 positional, named = args
                 getattr(account.job, kind)(*positional, **named)
 
-    def _end(self, item: Item, end: Any) -> None:
-        try:
-            end()
-        finally:
-            self._leave(item)
-
-    def _leave(self, item: Item) -> None:
-        """An activation is under way no longer: the next one is."""
-        following = self._admission.leave(_key(item[3]))
-        if following is not None:
-            self._let_come(following)
-
-    def _let_come(self, item: Item | None) -> None:
-        """Let an activation come by whose turn it is, or the next one if it is not wanted any more."""
-        while item is not None:
-            account = item[2]
-            with account.lock:
-                if item[0] in account.queued:
-                    account.lane.submit((item,))
-                    return
-            self._admission.withdraw(item)
-            self._engine.end_turn(item[3].target)
-            item = self._admission.leave(_key(item[3]))
-
-
-def run(item: Item) -> None:
-    """Send one activation, or run it in the calling thread if its routine is to run in the driver.
-
-    In place of `routilux.engine.dispatch.run`; a function for the reason given there.
-    """
-    ticket, _, account, delivery, _, _ = item
-    engine = account.engine
-    remote = cast("Remote", engine.remote)
-    if not travels(delivery.target):
-        dispatch.run(item)
-        return
-    if not remote.admits(item):
-        return
-    if engine.point is not None:
-        engine.point("start")
-    account.running[ticket] = item
-    if engine.point is not None:
-        engine.point("take off")
-    if account.queued.pop(ticket, None) is None:
-        remote.missed(item)
-        return
-    account.job.current_routine_id = delivery.routine_id
-    context.enter(item)
-    if account.watched:
-        engine.tell_start(item)
-    remote.send(item)
-
 
 def travels(target: Target) -> bool:
     """Whether activations of a slot are sent: there is something to run, and it need not run in the driver."""
     return target.slot.handler is not None and not type(target.node.routine).runs_in_driver
 
 
-def pack_recipe(target: Target, links: Links, events: tuple[str, ...], *, by_value: bool) -> bytes:
+def activation_id(item: Item) -> str:
+    """The id of an activation, the same for all its attempts; as `Routine.get_activation_id` says it."""
+    return f"{item[2].job.job_id}/{item[0] % EPOCH}"
+
+
+def pack_recipe(flow_id: str, target: Target, links: Links, events: tuple[str, ...], *, by_value: bool) -> bytes:
     """Pack what a worker needs to know of a slot.
 
     Raises:
@@ -294,7 +307,7 @@ def pack_recipe(target: Target, links: Links, events: tuple[str, ...], *, by_val
     assert handler is not None  # noqa: S101 - what has none does not travel
     name = getattr(handler, "__name__", "")
     found: Any = name if _is_method(routine, handler, name) else handler
-    recipe = Recipe(cls, slot.name, found, events, links, cls.stateless)
+    recipe = Recipe(cls, flow_id, target.node.routine_id, slot.name, found, events, links, cls.stateless)
     try:
         return pack(tuple(recipe), routine, by_value=by_value)
     except Exception as error:
@@ -307,9 +320,9 @@ def _is_method(routine: Routine, handler: Any, name: str) -> bool:
     return getattr(handler, "__self__", None) is routine and getattr(routine, name, None) == handler
 
 
-def _key(delivery: Delivery) -> Hashable | None:
+def _key(item: Item) -> Hashable | None:
     """What activations take turns by: the routine, if it has state."""
-    node = delivery.target.node
+    node = item[3].target.node
     return None if type(node.routine).stateless else node
 
 
@@ -317,11 +330,6 @@ def _name(item: Item) -> tuple[int, int]:
     return id(item[2]), item[0]
 
 
-def _arrived(item: Item, future: FutureLike) -> None:
-    cast("Remote", item[2].engine.remote).arrived(item, future)
-
-
-def _enter(arrival: Any) -> None:
+def _attend(remote: Any) -> None:
     """What the clerk's thread does: a function, so that it keeps no engine alive while it is idle."""
-    item, future = arrival
-    cast("Remote", item[2].engine.remote).enter(item, future)
+    cast("Remote", remote).attend()

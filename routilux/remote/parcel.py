@@ -13,7 +13,7 @@ import pickle
 import threading
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from routilux.event import Event
 from routilux.exceptions import CannotTravelError, brief
@@ -22,7 +22,6 @@ from routilux.slot import Slot
 
 __all__ = [
     "Body",
-    "Ids",
     "Links",
     "Op",
     "Outcome",
@@ -31,6 +30,8 @@ __all__ = [
     "link",
     "links_of",
     "pack",
+    "pack_body",
+    "pack_outcome",
     "parts_of",
     "parts_of_state",
     "restore_state",
@@ -45,15 +46,7 @@ CONFIG = "_config"
 
 _LINKED = (Slot, Event)
 
-
-class Ids(NamedTuple):
-    """Which activation it is."""
-
-    flow_id: str
-    job_id: str
-    routine_id: str
-    number: int
-    attempt: int
+_ATOMS = frozenset({int, float, bool, str, bytes, type(None)})
 
 
 class Recipe(NamedTuple):
@@ -61,6 +54,8 @@ class Recipe(NamedTuple):
 
     Attributes:
         cls: The routine's class; its constructor does not run in a worker.
+        flow_id: The flow.
+        routine_id: The routine's id there.
         slot: The slot's name.
         handler: The name of a method, or what is called.
         events: The names of the routine's events.
@@ -69,6 +64,8 @@ class Recipe(NamedTuple):
     """
 
     cls: type[Routine]
+    flow_id: str
+    routine_id: str
     slot: str
     handler: str | Callable[..., Any]
     events: tuple[str, ...]
@@ -77,12 +74,23 @@ class Recipe(NamedTuple):
 
 
 class Body(NamedTuple):
-    """What one activation brings: the routine's state, and what its handler is given."""
+    """What one activation brings.
 
+    Attributes:
+        job_id: Its job.
+        number: Its number there.
+        attempt: 1 for the first try.
+        state: The routine's; see `state_of`.
+        names: Under which the handler is given something.
+        values: What, in that order.
+    """
+
+    job_id: str
+    number: int
+    attempt: int
     state: Any
     names: tuple[str, ...]
     values: tuple[Any, ...]
-    ids: Ids
 
 
 Links = tuple[tuple[str, str, str], ...]
@@ -147,7 +155,7 @@ def _exception(cls: type[BaseException], args: tuple[Any, ...], attributes: dict
     # which sets what is no attribute (an exit code, an error number).
     base = next(each for each in cls.__mro__ if each.__module__ == "builtins")
     error: BaseException = base.__new__(cls, *args)
-    base.__init__(error, *args)
+    cast("Any", base).__init__(error, *args)
     error.args = args
     vars(error).update(attributes)
     return error
@@ -217,6 +225,22 @@ def pack(value: Any, routine: Routine, *, by_value: bool = False) -> bytes:
     return file.getvalue()
 
 
+def pack_body(body: Body, routine: Routine, *, by_value: bool) -> bytes:
+    """Pickle a body: the same as `pack`, and a third of its time when there is nothing but plain values in it."""
+    if body.state is None and _ATOMS.issuperset(map(type, body.values)):
+        return pickle.dumps(tuple(body), pickle.HIGHEST_PROTOCOL)
+    return pack(tuple(body), routine, by_value=by_value)
+
+
+def pack_outcome(outcome: Outcome, routine: Routine, *, by_value: bool) -> bytes:
+    """Pickle an outcome, likewise."""
+    state, ops, _, error = outcome
+    plain = state is None and error is None
+    if plain and all(kind == "emit" and _ATOMS.issuperset(map(type, args[2])) for kind, args in ops):
+        return pickle.dumps(tuple(outcome), pickle.HIGHEST_PROTOCOL)
+    return pack(tuple(outcome), routine, by_value=by_value)
+
+
 def unpack(data: bytes, routine: Routine) -> Any:
     """Undo `pack`; ``routine`` stands for the one that it was about."""
     token = _here.set(routine)
@@ -261,9 +285,7 @@ def _is_link(value: Any, routine: Routine) -> bool:
 
 def own_attributes(routine: Routine) -> dict[str, Any]:
     """The attributes of a routine that are its state: not what every routine has, nor its slots and events."""
-    return {
-        name: value for name, value in vars(routine).items() if name not in BASE and not _is_link(value, routine)
-    }
+    return {name: value for name, value in vars(routine).items() if name not in BASE and not _is_link(value, routine)}
 
 
 def state_of(routine: Routine) -> Any:
@@ -310,4 +332,3 @@ def parts_of(names: Iterable[str], values: Iterable[Any], place: str) -> Iterabl
     """Named values, with a name for each that says where it stands."""
     for name, value in zip(names, values, strict=True):
         yield f"{place}, {name!r}", value
-

@@ -6,8 +6,9 @@ is written down, and entered there when the handler has ended. What it would hav
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from functools import partial
+from operator import is_
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,13 +18,13 @@ from routilux.engine.binding import Call, bind
 from routilux.exceptions import CannotTravelError, NotHereError
 from routilux.remote.parcel import (
     Body,
-    Ids,
     Op,
     Outcome,
     Recipe,
     blame,
     link,
     pack,
+    pack_outcome,
     parts_of,
     parts_of_state,
     restore_state,
@@ -40,7 +41,8 @@ __all__ = ["perform"]
 KEPT = 256
 """Recipes that a worker remembers."""
 
-_prepared: OrderedDict[bytes, _Prepared] = OrderedDict()
+_stages: dict[bytes, deque[_Stage]] = {}
+"""By recipe, the routines made after it that nobody uses just now."""
 
 
 def perform(recipe: bytes, body: bytes, by_value: bool = False) -> bytes:
@@ -52,18 +54,29 @@ def perform(recipe: bytes, body: bytes, by_value: bool = False) -> bytes:
         by_value: How to pack the outcome; see `routilux.remote.parcel.pack`.
     """
     try:
-        prepared = _prepare(recipe)
-        stage = prepared.stage()
+        stages = _stages.get(recipe)
+        stage = stages.pop() if stages else _Stage(recipe)
+    except IndexError:  # another thread of this process has taken the last one
+        stage = _Stage(recipe)
     except BaseException as error:  # noqa: BLE001 - whatever keeps a class from being imported here
         return _refusal(CannotTravelError("what a worker is to run", f"it cannot be made there: {_said(error)}"))
     try:
         given = Body(*unpack(body, stage.routine))
     except BaseException as error:  # noqa: BLE001 - likewise
         return _refusal(CannotTravelError("what a handler is given", f"a worker cannot read it: {_said(error)}"))
-    outcome = stage.play(given)
-    packed = _packed(outcome, given.ids, stage.routine, by_value)
-    prepared.stages.append(stage)
+    packed = _packed(stage.play(given), stage, by_value)
+    _put_back(recipe, stage)
     return packed
+
+
+def _put_back(recipe: bytes, stage: _Stage) -> None:
+    stages = _stages.get(recipe)
+    if stages is None:
+        stages = _stages.setdefault(recipe, deque())
+        while len(_stages) > KEPT:
+            # Threads of one process may be at it together: some of them find nothing left to forget.
+            _stages.pop(next(iter(_stages)), None)
+    stages.append(stage)
 
 
 def _said(error: BaseException) -> str:
@@ -74,66 +87,51 @@ def _refusal(error: BaseException) -> bytes:
     return pack(tuple(Outcome(None, [], 0, error)), Routine())
 
 
-def _prepare(recipe: bytes) -> _Prepared:
-    found = _prepared.get(recipe)
-    if found is None:
-        found = _prepared[recipe] = _Prepared(recipe)
-        while len(_prepared) > KEPT:
-            # Two threads may both be at it: one of them finds nothing left to forget.
-            _prepared.popitem(last=False)
-    return found
-
-
-class _Prepared:
-    """A recipe, and the routines made after it that nobody uses just now."""
-
-    def __init__(self, recipe: bytes) -> None:
-        self._recipe = recipe
-        self.stages: deque[_Stage] = deque()
-
-    def stage(self) -> _Stage:
-        """A routine to run a handler of: threads of one process may run several at a time."""
-        try:
-            return self.stages.pop()
-        except IndexError:
-            return _Stage(self._recipe)
-
-
 class _Stage:
-    """One routine in a worker."""
+    """One routine in a worker, for one activation at a time: threads of one process may run several."""
 
     def __init__(self, packed: bytes) -> None:
-        bare = Routine()
-        recipe = Recipe(*unpack(packed, bare))
+        self.recipe = recipe = Recipe(*unpack(packed, Routine()))
         self.routine = routine = recipe.cls.__new__(recipe.cls)
         Routine.__init__(routine)
         # Once more, now that there is a routine for its own methods to be bound to.
-        handler = unpack(packed, routine)[2]
+        handler = Recipe(*unpack(packed, routine)).handler
         for event in recipe.events:
             routine.define_event(event)
         self._binding = bind(getattr(routine, handler) if isinstance(handler, str) else handler)
         routine.define_slot(recipe.slot)
         link(routine, recipe.links)
-        self._recipe = recipe
         self._calls: dict[tuple[str, ...], Call] = {}
         self._outgoing = {event: _Keys(event) for event in recipe.events}
+        node = SimpleNamespace(
+            routine=routine, routine_id=recipe.routine_id, outgoing=self._outgoing, route=self._route
+        )
+        target = SimpleNamespace(node=node, slot=SimpleNamespace(name=recipe.slot))
+        self._delivery = SimpleNamespace(routine_id=recipe.routine_id, target=target)
+        self._bare = dict(vars(routine))
+
+    def _route(self, event: str, _routes: Any) -> _Keys:
+        keys = self._outgoing[event] = _Keys(event)
+        return keys
 
     def play(self, given: Body) -> Outcome:
         """Call the handler, and gather what it does."""
-        routine = self.routine
-        stateless = self._recipe.stateless
-        ops: list[Op] = []
+        routine, stateless = self.routine, self.recipe.stateless
+        account = _Account(self.recipe, given)
         clock = runtimes.current().monotonic_ns
         began = clock()
+        before = self._bare
         error: BaseException | None = None
         try:
-            restore_state(routine, given.state)
-            before = dict(vars(routine)) if stateless else None
+            if given.state is not None or not _same(vars(routine), before):
+                restore_state(routine, given.state)
+                before = dict(vars(routine))
             call = self._calls.get(given.names)
             if call is None:
                 call = self._calls[given.names] = self._binding.plan(given.names)
+            # An `Item`, as far as `Routine` looks at one.
+            context.enter(cast("Item", (given.number, 0, account, self._delivery, given.values, given.attempt)))
             began = clock()
-            context.enter(self._item(given, ops))
             try:
                 self._run(call, given.values)
             finally:
@@ -141,12 +139,14 @@ class _Stage:
         except BaseException as raised:  # noqa: BLE001 - the error strategy decides, in the driver
             error = raised
         spent = clock() - began
-        if before is not None and error is None:
-            error = self._changed(before, given.ids)
-        state = None if stateless else state_of(routine)
-        if state is None and given.state is not None and not stateless:
+        if stateless:
+            if error is None and not _same(vars(routine), before):
+                error = self._changed(before)
+            return Outcome(None, account.ops, spent, error)
+        state = state_of(routine)
+        if state is None and given.state is not None:
             state = (None, {})
-        return Outcome(state, ops, spent, error)
+        return Outcome(state, account.ops, spent, error)
 
     def _run(self, call: Call, values: tuple[Any, ...]) -> None:
         result = call(*values)
@@ -155,33 +155,21 @@ class _Stage:
 
             asyncio.run(_awaited(result))
 
-    def _changed(self, before: dict[str, Any], ids: Ids) -> BaseException | None:
+    def _changed(self, before: dict[str, Any]) -> BaseException:
         after = vars(self.routine)
         names = sorted(
             name for name in before.keys() | after.keys() if before.get(name, before) is not after.get(name, after)
         )
-        if not names:
-            return None
         return NotHereError(
-            f"a handler of routine {ids.routine_id!r} has changed {', '.join(repr(name) for name in names)}, but "
-            f"{self._recipe.cls.__qualname__} says stateless = True, so that nothing would come of it; "
+            f"a handler of routine {self.recipe.routine_id!r} has changed {', '.join(map(repr, names))}, but "
+            f"{self.recipe.cls.__qualname__} says stateless = True, so that nothing would come of it; "
             "emit it, or let the class keep its state (stateless = False)"
         )
 
-    def _item(self, given: Body, ops: list[Op]) -> Item:
-        """An activation as far as `Routine` looks at one."""
-        ids = given.ids
-        node = SimpleNamespace(
-            routine=self.routine, routine_id=ids.routine_id, outgoing=self._outgoing, route=self._route
-        )
-        target = SimpleNamespace(node=node, slot=SimpleNamespace(name=self._recipe.slot))
-        delivery = SimpleNamespace(routine_id=ids.routine_id, target=target)
-        account = _Account(ids, ops)
-        return cast("Item", (ids.number, 0, account, delivery, given.values, ids.attempt))
 
-    def _route(self, event: str, _routes: Any) -> _Keys:
-        keys = self._outgoing[event] = _Keys(event)
-        return keys
+def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether the same objects are under the same names, in the same order."""
+    return len(one) == len(other) and all(map(is_, one.values(), other.values())) and one.keys() == other.keys()
 
 
 class _Keys(dict[tuple[str, ...], tuple[str, tuple[str, ...]]]):
@@ -203,33 +191,46 @@ class _Account:
 
     enclosing = None
 
-    def __init__(self, ids: Ids, ops: list[Op]) -> None:
-        self._ids = ids
-        self._ops = ops
-        self.engine = self
-        self.job = _Job(ids, ops)
-        self.flow = _Elsewhere(f"flow {ids.flow_id!r}", ids, flow_id=ids.flow_id)
+    def __init__(self, recipe: Recipe, given: Body) -> None:
+        self._recipe = recipe
+        self._given = given
+        self.ops: list[Op] = []
+
+    @property
+    def engine(self) -> _Account:
+        """What takes emits."""
+        return self
+
+    @property
+    def job(self) -> _Job:
+        """The job."""
+        return _Job(self._recipe, self._given.job_id, self.ops)
+
+    @property
+    def flow(self) -> _Elsewhere:
+        """The flow."""
+        flow_id = self._recipe.flow_id
+        return _Elsewhere(f"flow {flow_id!r}", self._recipe.routine_id, flow_id=flow_id)
 
     def emit(self, _account: object, outlet: tuple[str, tuple[str, ...]], values: tuple[Any, ...]) -> None:
         """Note an emit."""
-        event, keys = outlet
-        self._ops.append(("emit", (event, keys, values)))
+        self.ops.append(("emit", (*outlet, values)))
 
     def node_of(self, _routine: Routine) -> None:
         """Of the flow's other routines nothing is known here."""
 
     def retries_by(self, _handler: object) -> int:
         """Retries made of this activation."""
-        return self._ids.attempt - 1
+        return self._given.attempt - 1
 
 
 class _Elsewhere:
     """Something that has stayed in the driver: asking it for anything says so."""
 
-    def __init__(self, what: str, ids: Ids, **known: Any) -> None:
+    def __init__(self, what: str, routine_id: str, **known: Any) -> None:
         vars(self).update(known)
         self._what = what
-        self._routine_id = ids.routine_id
+        self._routine_id = routine_id
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -253,22 +254,23 @@ class _Job(_Elsewhere):
         "record_execution",
     )
 
-    def __init__(self, ids: Ids, ops: list[Op]) -> None:
+    def __init__(self, recipe: Recipe, job_id: str, ops: list[Op]) -> None:
         def note(method: str, *args: Any, **named: Any) -> None:
             ops.append((method, (args, named)))
 
         writes = {method: partial(note, method) for method in self.WRITES}
-        super().__init__(f"job {ids.job_id!r}", ids, job_id=ids.job_id, flow_id=ids.flow_id, **writes)
+        super().__init__(f"job {job_id!r}", recipe.routine_id, job_id=job_id, flow_id=recipe.flow_id, **writes)
 
 
-def _packed(outcome: Outcome, ids: Ids, routine: Routine, by_value: bool) -> bytes:
+def _packed(outcome: Outcome, stage: _Stage, by_value: bool) -> bytes:
     """Pack an outcome; if that cannot be, one that says why."""
+    routine = stage.routine
     if outcome.error is not None:
         outcome = outcome._replace(error=_travelling(outcome.error, routine, by_value))
     try:
-        return pack(tuple(outcome), routine, by_value=by_value)
+        return pack_outcome(outcome, routine, by_value=by_value)
     except Exception as error:  # noqa: BLE001 - whatever it is, the driver is to hear of it
-        place = f"routine {ids.routine_id!r}"
+        place = f"routine {stage.recipe.routine_id!r}"
         parts = [*parts_of_state(outcome.state, place)]
         for kind, args in outcome.ops:
             if kind == "emit":

@@ -7,7 +7,7 @@ process, which is called the driver: jobs, the state of routines, order, errors,
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -133,11 +133,14 @@ class _ExecutorSender(Sender):
 
     def __init__(self, executor: Any, by_value: bool) -> None:
         self.by_value = by_value
+        self.direct = False
         given = hasattr(executor, "submit")
         self._make: Callable[[], Any] | None = None if given else executor
         self._executor: Any = executor if given else None
         self._lock = runtimes.current().lock()
         self._closed = False
+        if given:
+            self._look_at(executor)
 
     def submit(self, function: Callable[..., bytes], /, *args: Any) -> FutureLike:
         """Let ``function(*args)`` run in a worker.
@@ -164,7 +167,12 @@ class _ExecutorSender(Sender):
                 if self._make is None or self._closed:
                     raise RuntimeError("the FuturesScheduler was shut down; make a new one to run flows on it")
                 self._executor = self._make()
+                self._look_at(self._executor)
             return self._executor
+
+    def _look_at(self, executor: Any) -> None:
+        # Those of the standard library; what others do in their threads is not known.
+        self.direct = isinstance(executor, ThreadPoolExecutor) or type(executor).__name__ == "ProcessPoolExecutor"
 
     def _forget(self, broken: Any) -> None:
         with self._lock:
