@@ -193,7 +193,7 @@ class Sender(ABC):
     direct: bool
 
     @abstractmethod
-    def submit(self, function: Callable[..., bytes], /, *args: Any) -> FutureLike:
+    def submit(self, function: Callable[..., Any], /, *args: Any) -> FutureLike:
         """Let ``function(*args)`` run in a worker, once, as soon as there is one."""
 
 

@@ -17,7 +17,7 @@ from routilux.engine import context, dispatch
 from routilux.engine.accounting import CLOSED
 from routilux.engine.activation import EPOCH
 from routilux.exceptions import CannotTravelError, WorkerLostError
-from routilux.remote.lane import Lane
+from routilux.remote.lane import Lane, Load
 from routilux.remote.parcel import (
     Body,
     Links,
@@ -37,7 +37,7 @@ from routilux.remote.worker import perform
 from routilux.schedulers.thread_pool import ThreadPool
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
 
     from routilux.abc import FutureLike, Sender, Workers
     from routilux.engine.accounting import JobAccount
@@ -49,21 +49,48 @@ if TYPE_CHECKING:
 __all__ = ["Remote", "activation_id", "pack_recipe", "travels"]
 
 
-class _Flight(NamedTuple):
-    """An activation that was sent."""
+BRIEF_NS = 100_000
+"""Handlers that take no longer, by the latest ones of their slot, travel together: the journey costs as much."""
+
+TOGETHER = 16
+"""So many at most, which keeps a worker for some milliseconds at the worst guess."""
+
+
+class _Cargo(NamedTuple):
+    """An activation that is about to be sent."""
 
     item: Item
+    taken_ns: int
+    recipe: bytes
+    body: bytes
+
+
+class _Flight(NamedTuple):
+    """One that was sent."""
+
     future: FutureLike
     sent_ns: int
 
 
-class _Known(NamedTuple):
-    """A recipe, and what it was made from."""
+class _Known:
+    """What is known of a slot: its recipe and what that was made from, and how long its handler takes."""
 
-    bound: object
-    links: Links
-    events: tuple[str, ...]
-    recipe: bytes
+    __slots__ = ("bound", "events", "links", "pace_ns", "recipe")
+
+    def __init__(self, bound: object, links: Links, events: tuple[str, ...], recipe: bytes) -> None:
+        self.bound = bound
+        self.links = links
+        self.events = events
+        self.recipe = recipe
+        self.pace_ns: float | None = None
+
+    def took(self, spent_ns: int) -> None:
+        """One more has taken so long; older ones count less and less."""
+        self.pace_ns = spent_ns if self.pace_ns is None else 0.8 * self.pace_ns + 0.2 * spent_ns
+
+    def is_brief(self) -> bool:
+        """Whether it is worth while not to travel alone."""
+        return self.pace_ns is not None and self.pace_ns < BRIEF_NS
 
 
 class Remote:
@@ -86,8 +113,8 @@ class Remote:
         self.lane = Lane(engine.runtime, self._admits, self._send, _key, self._call_clerk)
         self._here: Workers
         self._flights: dict[tuple[int, int], _Flight] = {}
-        self._recipes: dict[Target, _Known] = {}
-        self._arrivals: deque[tuple[Item, FutureLike]] = deque()
+        self._known: dict[Target, _Known] = {}
+        self._arrivals: deque[tuple[tuple[Item, ...], FutureLike]] = deque()
         # Held by whoever enters outcomes; never waited for, only tried.
         self._desk = engine.runtime.lock()
         self._entering: Item | None = None
@@ -104,8 +131,9 @@ class Remote:
 
     def cancel(self, account: JobAccount) -> None:
         """Take back what is under way of a job that was closed from outside, as far as no worker has begun it."""
-        for flight in list(self._flights.values()):
-            if flight.item[2] is account:
+        mine = id(account)
+        for (whose, _), flight in list(self._flights.items()):
+            if whose == mine:
                 flight.future.cancel()
 
     # Out
@@ -115,8 +143,12 @@ class Remote:
 
     def attend(self) -> None:
         """What the clerk does when called."""
-        self._enter_all()
-        self.lane.pump()
+        load: Load = []
+        try:
+            self._enter_all(load)
+            self.lane.pump(load)
+        finally:
+            self._dispatch(load)
 
     def _admits(self, item: Item) -> bool:
         """Whether an activation is to be sent now; one that does not travel goes to the threads here."""
@@ -126,8 +158,8 @@ class Remote:
             return False
         return delivery.plain or self._engine.admit(item)
 
-    def _send(self, item: Item) -> bool:
-        """Take an activation off the queue on its job's books, and send it; False when it is not under way."""
+    def _send(self, item: Item, load: Load) -> bool:
+        """Take an activation off the queue on its job's books, and load it; False when it is not under way."""
         ticket, _, account, delivery, _, _ = item
         engine, point = self._engine, self._engine.point
         if point is not None:
@@ -142,16 +174,16 @@ class Remote:
         around = context.current()
         context.enter(item)
         try:
-            return self._send_taken(item)
+            return self._load(item, load)
         finally:
             if around is None:
                 context.leave()
             else:
                 context.enter(around)
 
-    def _send_taken(self, item: Item) -> bool:
+    def _load(self, item: Item, load: Load) -> bool:
         engine, account = self._engine, item[2]
-        began = engine.clock()
+        taken = engine.clock()
         try:
             if account.watched:
                 engine.tell_start(item)
@@ -160,57 +192,78 @@ class Remote:
                 context.enter(item)
             if engine.runtime.faults is not None:
                 dispatch.meddle(engine.runtime.faults, item)
-            future = self._submit(item)
+            known = self._look_up(item[3].target)
+            cargo = _Cargo(item, taken, known.recipe, self._body(item))
         except BaseException as error:  # noqa: BLE001 - as a handler's own
-            engine.fail(item, error, began)
+            engine.fail(item, error, taken)
             return False
-        self._flights[_name(item)] = _Flight(item, future, began)
-        if account.gate == CLOSED and account.revoked:
-            # Closed before it was on the table, where `cancel` looks.
-            future.cancel()
-        future.add_done_callback(partial(self._arrived, item))
+        # What is tried again travels alone: should it be what kills its worker, it takes no other along.
+        alone = item[5] > 1 or not known.is_brief()
+        if load and (alone or len(load) >= TOGETHER or load[0].item[2] is not account):
+            self._dispatch(load)
+        load.append(cargo)
+        if alone:
+            self._dispatch(load)
         return True
 
-    def _submit(self, item: Item) -> FutureLike:
+    def _body(self, item: Item) -> bytes:
         ticket, _, account, delivery, values, attempt = item
         node = delivery.target.node
         routine, data = node.routine, delivery.data(values)
         body = Body(account.job.job_id, ticket % EPOCH, attempt, state_of(routine), tuple(data), tuple(data.values()))
-        recipe = self._recipe(delivery.target)
         try:
-            packed = pack_body(body, routine, by_value=self._by_value)
+            return pack_body(body, routine, by_value=self._by_value)
         except Exception as error:
             place = f"routine {node.routine_id!r}"
             parts = [*parts_of_state(body.state, place), *parts_of(body.names, body.values, f"{place}, given")]
             raise blame(parts, routine, error, by_value=self._by_value) from error
-        return self._sender.submit(perform, recipe, packed, self._by_value)
 
-    def _recipe(self, target: Target) -> bytes:
-        """What stays the same for a slot's activations; made again when its routine was given something else."""
+    def _dispatch(self, load: Load) -> None:
+        """Send a load: activations of one job, which travel together."""
+        if not load:
+            return
+        cargo: tuple[_Cargo, ...] = tuple(load)
+        load.clear()
+        items = tuple(each.item for each in cargo)
+        calls = tuple((each.recipe, each.body) for each in cargo)
+        try:
+            future = self._sender.submit(perform, calls, self._by_value)
+        except BaseException as error:  # noqa: BLE001 - whatever an executor says
+            future = _Refused(error)
+        for each in cargo:
+            self._flights[_name(each.item)] = _Flight(future, each.taken_ns)
+        account = items[0][2]
+        if account.gate == CLOSED and account.revoked:
+            # Closed before it was on the table, where `cancel` looks.
+            future.cancel()
+        future.add_done_callback(partial(self._arrived, items))
+
+    def _look_up(self, target: Target) -> _Known:
+        """What is known of a slot; found out anew when its routine was given something else."""
         routine = target.node.routine
-        links, events = links_of(routine), tuple(routine.events)
-        known = self._recipes.get(target)
-        if known is None or (known.bound, known.links, known.events) != (target.slot.bound, links, events):
-            packed = pack_recipe(self._engine.name, target, links, events, by_value=self._by_value)
-            known = self._recipes[target] = _Known(target.slot.bound, links, events, packed)
-        return known.recipe
+        bound, links, events = target.slot.bound, links_of(routine), tuple(routine.events)
+        known = self._known.get(target)
+        if known is None or (known.bound, known.links, known.events) != (bound, links, events):
+            recipe = pack_recipe(self._engine.name, target, links, events, by_value=self._by_value)
+            known = self._known[target] = _Known(bound, links, events, recipe)
+        return known
 
     # Back
 
-    def _arrived(self, item: Item, future: FutureLike) -> None:
+    def _arrived(self, items: tuple[Item, ...], future: FutureLike) -> None:
         """A future is done; called in any thread, often one of the executor's.
 
-        Its outcome is entered here and now where the executor can bear that, which saves waking another thread. Not so
-        when a worker was lost: ``ProcessPoolExecutor`` says so with a lock in hand that submitting takes.
+        Its outcomes are entered here and now where the executor can bear that, which saves waking another thread. Not
+        so when a worker was lost: ``ProcessPoolExecutor`` says so with a lock in hand that submitting takes.
         """
-        self._arrivals.append((item, future))
+        self._arrivals.append((items, future))
         self.lane.come()
         if self._sender.direct and not future.cancelled() and future.exception() is None:
             self.attend()
         else:
             self._call_clerk()
 
-    def _enter_all(self) -> None:
+    def _enter_all(self, load: Load) -> None:
         """Enter what has arrived, unless somebody is at it, who will find it.
 
         No arrival is left: whoever appends tries the lock after that, and whoever has had it looks once more after
@@ -219,49 +272,60 @@ class Remote:
         while self._arrivals and self._desk.acquire(blocking=False):
             try:
                 while self._arrivals:
-                    self._enter(*self._arrivals.popleft())
+                    self._enter_load(*self._arrivals.popleft(), load)
             finally:
                 self._desk.release()
 
-    def _enter(self, item: Item, future: FutureLike) -> None:
-        """Enter an outcome in the books, unless that was done."""
-        flight = self._flights.pop(_name(item), None)
-        if flight is None:
-            return
-        self._entering = item
-        context.enter(item)
+    def _enter_load(self, items: tuple[Item, ...], future: FutureLike, load: Load) -> None:
         try:
-            self._settle(item, future, flight.sent_ns)
-        finally:
-            self._entering = None
-            context.leave()
-            self.lane.leave(item)
+            replies = future.result()
+        except BaseException as error:  # noqa: BLE001 - whatever an executor says of a worker
+            replies = [error] * len(items)
+        for item, reply in zip(items, replies, strict=True):
+            flight = self._flights.pop(_name(item), None)
+            if flight is None:
+                continue  # entered before
+            self._entering = item
+            context.enter(item)
+            try:
+                self._enter(item, reply, flight.sent_ns)
+            finally:
+                self._entering = None
+                context.leave()
+                self.lane.leave(item, load)
 
-    def _settle(self, item: Item, future: FutureLike, sent_ns: int) -> None:
-        engine, routine_id = self._engine, item[3].routine_id
-        try:
-            reply = future.result()
-        except BaseException as cause:  # noqa: BLE001 - whatever an executor says of a worker
-            if isinstance(cause, CancelledError) and item[2].revoked:
-                engine.settle(item, "cancelled", None, engine.clock())
-                return
-            lost = WorkerLostError(activation_id(item), routine_id, f"{type(cause).__name__}: {cause}")
-            lost.__cause__ = cause
-            engine.fail(item, lost, sent_ns)
+    def _enter(self, item: Item, reply: bytes | BaseException, sent_ns: int) -> None:
+        """Enter one outcome in the books."""
+        engine, target = self._engine, item[3].target
+        if isinstance(reply, BaseException):
+            self._enter_loss(item, reply, sent_ns)
             return
         try:
-            outcome = Outcome(*unpack(reply, item[3].target.node.routine))
+            outcome = Outcome(*unpack(reply, target.node.routine))
         except Exception as problem:  # noqa: BLE001 - an object's own way of being unpickled may raise anything
-            what = f"what routine {routine_id!r} made"
+            what = f"what routine {target.node.routine_id!r} made"
             wrong = CannotTravelError(what, f"it cannot be read in the driver: {type(problem).__name__}: {problem}")
             engine.fail(item, wrong, sent_ns)
             return
+        self._known[target].took(outcome.spent_ns)
         began = engine.clock() - outcome.spent_ns
         error = self._apply(item, outcome) or outcome.error
         if error is None:
             engine.settle(item, "completed", None, began)
         else:
             engine.fail(item, error, began)
+
+    def _enter_loss(self, item: Item, cause: BaseException, sent_ns: int) -> None:
+        engine = self._engine
+        if isinstance(cause, CancelledError) and item[2].revoked:
+            engine.settle(item, "cancelled", None, engine.clock())
+            return
+        if isinstance(cause, _NotSentError):
+            engine.fail(item, cause.why, sent_ns)
+            return
+        lost = WorkerLostError(activation_id(item), item[3].routine_id, f"{type(cause).__name__}: {cause}")
+        lost.__cause__ = cause
+        engine.fail(item, lost, sent_ns)
 
     def _apply(self, item: Item, outcome: Outcome) -> BaseException | None:
         """Do in the driver what the handler did from afar; return what went wrong with that."""
@@ -284,6 +348,36 @@ class Remote:
             else:
                 positional, named = args
                 getattr(account.job, kind)(*positional, **named)
+
+
+class _NotSentError(Exception):
+    """The executor did not take it."""
+
+    def __init__(self, why: BaseException) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class _Refused:
+    """The future of what an executor did not take: done, and failed."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = _NotSentError(error)
+
+    def result(self) -> Any:
+        raise self._error
+
+    def exception(self) -> BaseException | None:
+        return self._error
+
+    def cancelled(self) -> bool:
+        return False
+
+    def cancel(self) -> bool:
+        return False
+
+    def add_done_callback(self, callback: Callable[[Any], object], /) -> None:
+        callback(self)
 
 
 def travels(target: Target) -> bool:

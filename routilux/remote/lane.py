@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from routilux.abc import Workers
 
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from routilux.abc import Runtime
     from routilux.engine.activation import Item
 
-__all__ = ["Lane"]
+__all__ = ["Lane", "Load"]
+
+
+Load = list[Any]
+"""What one thread has to send, from several items; made and emptied by others."""
 
 
 class Lane(Workers):
@@ -30,7 +34,8 @@ class Lane(Workers):
         runtime: Where the lock comes from.
         admit: Says whether an item is to be sent now; if not, it has been given to somebody else, or put aside and will
             be queued again.
-        send: Sends one; False when that was all there was to it, and it is under way no longer.
+        send: Puts one in the load that the calling thread is putting together; False when that was all there was to it,
+            and it is under way no longer.
         key: Items with the same one are under way one at a time, in their order; None: with any others.
         summon: Has some thread call `pump` soon.
     """
@@ -39,7 +44,7 @@ class Lane(Workers):
         self,
         runtime: Runtime,
         admit: Callable[[Item], bool],
-        send: Callable[[Item], bool],
+        send: Callable[[Item, Load], bool],
         key: Callable[[Item], Hashable | None],
         summon: Callable[[], object],
     ) -> None:
@@ -85,17 +90,17 @@ class Lane(Workers):
             self._coming += 1
             self._look_locked()
 
-    def pump(self) -> None:
-        """Send what there is room for; called once for each `come`, and for each call of ``summon``."""
+    def pump(self, load: Load) -> None:
+        """Load what there is room for; called once for each `come`, and for each call of ``summon``."""
         with self._mutex:
             self._coming -= 1
             self._look_locked()
         while self._take_room():
-            self._fill(None)
+            self._fill(None, load)
 
-    def leave(self, item: Item) -> None:
-        """An item that was sent is under way no longer: the next one is, in its place."""
-        self._fill(self._following(item))
+    def leave(self, item: Item, load: Load) -> None:
+        """An item that was sent is under way no longer: the next one is loaded in its place."""
+        self._fill(self._following(item), load)
 
     def _take_room(self) -> bool:
         # Looked at without the mutex, which is right: who queues something after this finds `hungry` set.
@@ -108,7 +113,7 @@ class Lane(Workers):
             self._look_locked()
             return True
 
-    def _fill(self, item: Item | None) -> None:
+    def _fill(self, item: Item | None, load: Load) -> None:
         """Use the room that the caller has: for ``item``, or for what comes next; or give it back."""
         while True:
             if item is None:
@@ -118,7 +123,7 @@ class Lane(Workers):
                 if not (self._admit(item) and self._in_line(item)):
                     item = None
                     continue
-            if self._send(item):
+            if self._send(item, load):
                 return
             item = self._following(item)
 

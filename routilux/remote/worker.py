@@ -34,6 +34,8 @@ from routilux.remote.parcel import (
 from routilux.routine import Routine
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from routilux.engine.activation import Item
 
 __all__ = ["perform"]
@@ -45,14 +47,22 @@ _stages: dict[bytes, deque[_Stage]] = {}
 """By recipe, the routines made after it that nobody uses just now."""
 
 
-def perform(recipe: bytes, body: bytes, by_value: bool = False) -> bytes:
-    """Run one activation, and return its `Outcome`, packed. Raises nothing: a handler's exception is an outcome.
+def perform(calls: Sequence[tuple[bytes, bytes]], by_value: bool = False) -> list[bytes]:
+    """Run activations one after the other, and return their outcomes.
+
+    Raises nothing: a handler's exception is an outcome.
 
     Args:
-        recipe: A `Recipe`, packed.
-        body: A `Body`, packed.
-        by_value: How to pack the outcome; see `routilux.remote.parcel.pack`.
+        calls: A `Recipe` and a `Body` for each, packed.
+        by_value: How to pack outcomes; see `routilux.remote.parcel.pack`.
+
+    Returns:
+        An `Outcome` for each, packed.
     """
+    return [_perform(recipe, body, by_value) for recipe, body in calls]
+
+
+def _perform(recipe: bytes, body: bytes, by_value: bool) -> bytes:
     try:
         stages = _stages.get(recipe)
         stage = stages.pop() if stages else _Stage(recipe)

@@ -142,7 +142,7 @@ class _ExecutorSender(Sender):
         if given:
             self._look_at(executor)
 
-    def submit(self, function: Callable[..., bytes], /, *args: Any) -> FutureLike:
+    def submit(self, function: Callable[..., Any], /, *args: Any) -> FutureLike:
         """Let ``function(*args)`` run in a worker.
 
         Raises:
