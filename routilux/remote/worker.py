@@ -11,6 +11,7 @@ from functools import partial
 from operator import is_
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
+from weakref import ref
 
 from routilux import runtime as runtimes
 from routilux.engine import context
@@ -36,6 +37,7 @@ from routilux.routine import Routine
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from routilux.abc import Runtime
     from routilux.engine.activation import Item
 
 __all__ = ["perform"]
@@ -43,8 +45,44 @@ __all__ = ["perform"]
 KEPT = 256
 """Recipes that a worker remembers."""
 
-_stages: dict[bytes, deque[_Stage]] = {}
-"""By recipe, the routines made after it that nobody uses just now."""
+
+class _Stages(dict[bytes, "deque[_Stage]"]):
+    """By recipe, the routines made after it that nobody uses just now; those of one world, as they may hold its locks.
+
+    Threads share it: a worker of some executors is one.
+    """
+
+    def __init__(self, runtime: Runtime | None = None) -> None:
+        self.runtime = None if runtime is None else ref(runtime)
+
+    def take(self, recipe: bytes) -> _Stage:
+        """One to run a handler of."""
+        free = self.get(recipe)
+        try:
+            return free.pop() if free else _Stage(recipe)
+        except IndexError:  # another thread has taken the last one
+            return _Stage(recipe)
+
+    def put_back(self, recipe: bytes, stage: _Stage) -> None:
+        """It has done its part."""
+        free = self.get(recipe)
+        if free is None:
+            free = self.setdefault(recipe, deque())
+            while len(self) > KEPT:
+                # Several threads may be at it: some of them find nothing left to forget.
+                self.pop(next(iter(self)), None)
+        free.append(stage)
+
+
+_stages = _Stages()
+
+
+def _stages_here() -> _Stages:
+    global _stages  # noqa: PLW0603 - a process has one world at a time, and a simulated one is new each time
+    runtime = runtimes.current()
+    if _stages.runtime is None or _stages.runtime() is not runtime:
+        _stages = _Stages(runtime)
+    return _stages
 
 
 def perform(calls: Sequence[tuple[bytes, bytes]], by_value: bool = False) -> list[bytes]:
@@ -63,11 +101,9 @@ def perform(calls: Sequence[tuple[bytes, bytes]], by_value: bool = False) -> lis
 
 
 def _perform(recipe: bytes, body: bytes, by_value: bool) -> bytes:
+    stages = _stages_here()
     try:
-        stages = _stages.get(recipe)
-        stage = stages.pop() if stages else _Stage(recipe)
-    except IndexError:  # another thread of this process has taken the last one
-        stage = _Stage(recipe)
+        stage = stages.take(recipe)
     except BaseException as error:  # noqa: BLE001 - whatever keeps a class from being imported here
         return _refusal(CannotTravelError("what a worker is to run", f"it cannot be made there: {_said(error)}"))
     try:
@@ -75,18 +111,8 @@ def _perform(recipe: bytes, body: bytes, by_value: bool) -> bytes:
     except BaseException as error:  # noqa: BLE001 - likewise
         return _refusal(CannotTravelError("what a handler is given", f"a worker cannot read it: {_said(error)}"))
     packed = _packed(stage.play(given), stage, by_value)
-    _put_back(recipe, stage)
+    stages.put_back(recipe, stage)
     return packed
-
-
-def _put_back(recipe: bytes, stage: _Stage) -> None:
-    stages = _stages.get(recipe)
-    if stages is None:
-        stages = _stages.setdefault(recipe, deque())
-        while len(_stages) > KEPT:
-            # Threads of one process may be at it together: some of them find nothing left to forget.
-            _stages.pop(next(iter(_stages)), None)
-    stages.append(stage)
 
 
 def _said(error: BaseException) -> str:
