@@ -179,16 +179,19 @@ class CannotTravelError(RoutiluxError, TypeError):
     Args:
         place: What it is, e.g. ``"routine 'fetcher', attribute 'session'"``.
         problem: Why not.
+        hint: What to do about it, if it is not what most can do.
     """
 
-    def __init__(self, place: str, problem: str) -> None:
+    HINT = (
+        "send what it is made from instead, leave it out of the state with __getstate__, "
+        "or let the routine run in the driver (runs_in_driver = True)"
+    )
+
+    def __init__(self, place: str, problem: str, hint: str = HINT) -> None:
         """Word the message from its parts."""
         self.place = place
         self.problem = problem
-        super().__init__(
-            f"{place}: {_shortened(problem)}; send what it is made from instead, leave it out of the state with "
-            "__getstate__, or let the routine run in the driver (runs_in_driver = True)"
-        )
+        super().__init__(f"{place}: {_shortened(problem)}; {hint}")
 
 
 class NotHereError(RoutiluxError, RuntimeError):

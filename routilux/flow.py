@@ -108,6 +108,27 @@ class Flow(Wiring):
 
         return validate(self, entry)
 
+    def check(self, entry: str | None = None, *, distributed: bool = False) -> list[Finding]:
+        """`validate`, and what else can be told before anything runs.
+
+        Args:
+            entry: As for `validate`.
+            distributed: Also look for what cannot travel to workers in other processes, or is not what it is on threads
+                there: handlers and attributes that cannot be pickled, objects that two routines share.
+
+        Raises:
+            ValueError: There is no routine of that id.
+        """
+        from routilux.validation import by_level  # noqa: PLC0415 - only for who asks
+
+        found = self.validate(entry)
+        if distributed:
+            from routilux.remote.checking import check_travel  # noqa: PLC0415 - likewise
+
+            sender = self._scheduler.sender
+            found += check_travel(self, by_value=sender is not None and sender.by_value)
+        return by_level(found)
+
     def to_mermaid(self) -> str:
         """Draw the flow as a Mermaid flowchart, for Markdown pages."""
         from routilux.drawing import to_mermaid  # noqa: PLC0415 - only for who asks

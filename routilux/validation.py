@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from routilux.routine import Routine
     from routilux.slot import Slot
 
-__all__ = ["Finding", "Level", "required_parameters", "strong_components", "validate"]
+__all__ = ["Finding", "Level", "by_level", "required_parameters", "strong_components", "validate"]
 
 ENTRY_SLOT = "trigger"
 
@@ -81,7 +81,12 @@ def validate(flow: Flow, entry: str | None = None) -> list[Finding]:
             _endless_cycles(wiring),
         )
     )
-    return sorted(found, key=lambda finding: LEVELS.index(finding.level))
+    return by_level(found)
+
+
+def by_level(findings: Iterable[Finding]) -> list[Finding]:
+    """Sort findings, errors first; among those of one level, the order stays."""
+    return sorted(findings, key=lambda finding: LEVELS.index(finding.level))
 
 
 class _Wiring:

@@ -22,15 +22,15 @@ from routilux.remote.parcel import (
     Body,
     Links,
     Outcome,
-    Recipe,
     blame,
     links_of,
-    pack,
     pack_body,
+    pack_recipe,
     parts_of,
     parts_of_state,
     restore_state,
     state_of,
+    travels,
     unpack,
 )
 from routilux.remote.worker import perform
@@ -44,9 +44,8 @@ if TYPE_CHECKING:
     from routilux.engine.activation import Item
     from routilux.engine.dispatch import Dispatcher
     from routilux.engine.routing import Node, Target
-    from routilux.routine import Routine
 
-__all__ = ["Remote", "activation_id", "pack_recipe", "travels"]
+__all__ = ["Remote", "activation_id"]
 
 
 BRIEF_NS = 100_000
@@ -153,7 +152,8 @@ class Remote:
     def _admits(self, item: Item) -> bool:
         """Whether an activation is to be sent now; one that does not travel goes to the threads here."""
         delivery = item[3]
-        if not travels(delivery.target):
+        target = delivery.target
+        if not travels(target.node.routine, target.slot):
             self._here.submit((item,))
             return False
         return delivery.plain or self._engine.admit(item)
@@ -244,7 +244,8 @@ class Remote:
         bound, links, events = target.slot.bound, links_of(routine), tuple(routine.events)
         known = self._known.get(target)
         if known is None or (known.bound, known.links, known.events) != (bound, links, events):
-            recipe = pack_recipe(self._engine.name, target, links, events, by_value=self._by_value)
+            node = target.node
+            recipe = pack_recipe(self._engine.name, node.routine_id, routine, target.slot, by_value=self._by_value)
             known = self._known[target] = _Known(bound, links, events, recipe)
         return known
 
@@ -380,38 +381,9 @@ class _Refused:
         callback(self)
 
 
-def travels(target: Target) -> bool:
-    """Whether activations of a slot are sent: there is something to run, and it need not run in the driver."""
-    return target.slot.handler is not None and not type(target.node.routine).runs_in_driver
-
-
 def activation_id(item: Item) -> str:
     """The id of an activation, the same for all its attempts; as `Routine.get_activation_id` says it."""
     return f"{item[2].job.job_id}/{item[0] % EPOCH}"
-
-
-def pack_recipe(flow_id: str, target: Target, links: Links, events: tuple[str, ...], *, by_value: bool) -> bytes:
-    """Pack what a worker needs to know of a slot.
-
-    Raises:
-        CannotTravelError: The class or the handler cannot be pickled.
-    """
-    routine, slot = target.node.routine, target.slot
-    cls, handler = type(routine), slot.handler
-    assert handler is not None  # noqa: S101 - what has none does not travel
-    name = getattr(handler, "__name__", "")
-    found: Any = name if _is_method(routine, handler, name) else handler
-    recipe = Recipe(cls, flow_id, target.node.routine_id, slot.name, found, events, links, cls.stateless)
-    try:
-        return pack(tuple(recipe), routine, by_value=by_value)
-    except Exception as error:
-        place = f"routine {target.node.routine_id!r}"
-        parts = [(f"{place}, class", cls), (f"{place}, slot {slot.name!r}, handler", found)]
-        raise blame(parts, routine, error, by_value=by_value) from error
-
-
-def _is_method(routine: Routine, handler: Any, name: str) -> bool:
-    return getattr(handler, "__self__", None) is routine and getattr(routine, name, None) == handler
 
 
 def _key(item: Item) -> Hashable | None:

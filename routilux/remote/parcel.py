@@ -29,13 +29,16 @@ __all__ = [
     "blame",
     "link",
     "links_of",
+    "own_attributes",
     "pack",
     "pack_body",
     "pack_outcome",
+    "pack_recipe",
     "parts_of",
     "parts_of_state",
     "restore_state",
     "state_of",
+    "travels",
     "unpack",
 ]
 
@@ -225,6 +228,38 @@ def pack(value: Any, routine: Routine, *, by_value: bool = False) -> bytes:
     return file.getvalue()
 
 
+def travels(routine: Routine, slot: Slot) -> bool:
+    """Whether activations of a slot are sent: there is something to run, and it need not run in the driver."""
+    return slot.handler is not None and not type(routine).runs_in_driver
+
+
+def pack_recipe(flow_id: str, routine_id: str, routine: Routine, slot: Slot, *, by_value: bool) -> bytes:
+    """Pack what a worker needs to know of a slot that has a handler.
+
+    Raises:
+        CannotTravelError: The class or the handler cannot be pickled.
+    """
+    cls, handler = type(routine), slot.handler
+    assert handler is not None  # noqa: S101 - what has none does not travel
+    name = getattr(handler, "__name__", "")
+    found: Any = name if _is_method(routine, handler, name) else handler
+    recipe = Recipe(cls, flow_id, routine_id, slot.name, found, tuple(routine.events), links_of(routine), cls.stateless)
+    try:
+        return pack(tuple(recipe), routine, by_value=by_value)
+    except Exception as error:
+        place = f"routine {routine_id!r}"
+        parts = [(f"{place}, its class", cls), (f"{place}, handler of slot {slot.name!r}", found)]
+        hint = (
+            "workers look it up by its name: define it at the top level of a module, "
+            "or send its code along (by_value=True, with cloudpickle)"
+        )
+        raise blame(parts, routine, error, by_value=by_value, hint=hint) from error
+
+
+def _is_method(routine: Routine, handler: Any, name: str) -> bool:
+    return getattr(handler, "__self__", None) is routine and getattr(routine, name, None) == handler
+
+
 def pack_body(body: Body, routine: Routine, *, by_value: bool) -> bytes:
     """Pickle a body: the same as `pack`, and a third of its time when there is nothing but plain values in it."""
     if body.state is None and _ATOMS.issuperset(map(type, body.values)):
@@ -250,18 +285,22 @@ def unpack(data: bytes, routine: Routine) -> Any:
         _here.reset(token)
 
 
-def blame(parts: Iterable[tuple[str, Any]], routine: Routine, error: Exception, *, by_value: bool) -> CannotTravelError:
+def blame(
+    parts: Iterable[tuple[str, Any]],
+    routine: Routine,
+    error: Exception,
+    *,
+    by_value: bool,
+    hint: str = CannotTravelError.HINT,
+) -> CannotTravelError:
     """Find which of ``parts`` (what to call it, what it is) cannot be pickled, after something could not."""
     for place, value in parts:
         try:
             pack(value, routine, by_value=by_value)
         except Exception as found:  # noqa: BLE001 - whatever it is, it is in the way
-            return _worded(place, value, found)
-    return CannotTravelError(f"an activation of {routine!r}", f"it cannot be pickled: {error}")
-
-
-def _worded(place: str, value: Any, error: Exception) -> CannotTravelError:
-    return CannotTravelError(place, f"{brief(value)} cannot be pickled ({type(error).__name__}: {error})")
+            problem = f"{brief(value)} cannot be pickled ({type(found).__name__}: {found})"
+            return CannotTravelError(place, problem, hint)
+    return CannotTravelError(f"an activation of {routine!r}", f"it cannot be pickled: {error}", hint)
 
 
 def links_of(routine: Routine) -> Links:

@@ -1,0 +1,31 @@
+"""Flows on a cluster in virtual time: calls and results travel, overtake each other, come twice, and workers die."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from routilux.schedulers.futures import FuturesScheduler
+from routilux_sim.executor import SimulatedExecutor
+from tests.exploring import explore
+from tests.remote.programs import NAP, PROGRAMS
+
+
+def cluster(trouble: float) -> FuturesScheduler:
+    """A scheduler on a cluster of one to three workers."""
+    latency = {"kind": "uniform", "low": 0.0, "high": NAP}
+    workers, breaks = random.randint(1, 3), bool(trouble) and random.random() < 0.3
+    return FuturesScheduler(lambda: SimulatedExecutor(workers, latency=latency, trouble=trouble, breaks=breaks))
+
+
+@pytest.mark.parametrize("trouble", [0.0, 0.1], ids=["smooth", "rough"])
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
+def test_what_is_settled_holds_on_a_cluster(program, trouble):
+    """Whatever the cluster does, and whenever: nothing lost, nothing entered twice, every status truthful."""
+
+    def on_a_cluster():
+        with cluster(trouble) as scheduler:
+            program(scheduler)
+
+    explore(on_a_cluster, schedules=30).raise_if_failed()
