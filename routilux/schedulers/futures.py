@@ -46,6 +46,7 @@ class FuturesScheduler(Scheduler):
 
     Raises:
         TypeError: ``executor`` is neither.
+        ImportError: ``by_value`` without cloudpickle.
     """
 
     def __init__(
@@ -128,10 +129,19 @@ class FuturesScheduler(Scheduler):
         self.shutdown()
 
 
+def _need_cloudpickle() -> None:
+    try:
+        import cloudpickle  # noqa: F401, PLC0415 - whether it is there
+    except ImportError as error:
+        raise ImportError("by_value=True sends code along with cloudpickle; pip install cloudpickle") from error
+
+
 class _ExecutorSender(Sender):
     """Submits to an executor, and has a broken one made again."""
 
     def __init__(self, executor: Any, by_value: bool) -> None:
+        if by_value:
+            _need_cloudpickle()
         self.by_value = by_value
         self.direct = False
         given = hasattr(executor, "submit")
