@@ -180,6 +180,17 @@ def retries_are_the_drivers(scheduler: Scheduler) -> None:
 
 
 @anywhere
+def retries_may_come_at_once(scheduler: Scheduler) -> None:
+    """With nothing else under way, and no delay: the next attempt is queued while the last one is being entered."""
+    with chain(scheduler, configured(Flaky(), failures=2)) as flow:
+        flow.set_error_handler(ErrorHandler("retry", max_retries=60, retry_delay=0.0))
+        job = flow.execute("source", {"n": 1})
+        finish(flow, job)
+        assert job.status == "completed"
+        assert noted(job, "s0") == [0]
+
+
+@anywhere
 def a_deadline_fails_the_job(scheduler: Scheduler) -> None:
     """Nothing more of it starts; what runs may end, and is recorded as late."""
     with chain(scheduler, configured(Step(), nap=5 * NAP), Step()) as flow:

@@ -19,13 +19,32 @@ def cluster(trouble: float) -> FuturesScheduler:
     return FuturesScheduler(lambda: SimulatedExecutor(workers, latency=latency, trouble=trouble, breaks=breaks))
 
 
-@pytest.mark.parametrize("trouble", [0.0, 0.1], ids=["smooth", "rough"])
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
-def test_what_is_settled_holds_on_a_cluster(program, trouble):
-    """Whatever the cluster does, and whenever: nothing lost, nothing entered twice, every status truthful."""
+def hold(program, trouble, schedules):
+    """Explore a program on such clusters."""
 
     def on_a_cluster():
         with cluster(trouble) as scheduler:
             program(scheduler)
 
-    explore(on_a_cluster, schedules=30).raise_if_failed()
+    report = explore(on_a_cluster, schedules=schedules)
+    report.raise_if_failed()
+    assert report.schedules == schedules
+
+
+each_program = pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
+each_kind = pytest.mark.parametrize("trouble", [0.0, 0.1], ids=["smooth", "rough"])
+
+
+@each_kind
+@each_program
+def test_what_is_settled_holds_on_a_cluster(program, trouble):
+    """Whatever the cluster does, and whenever: nothing lost, nothing entered twice, every status truthful."""
+    hold(program, trouble, 10)
+
+
+@pytest.mark.long
+@each_kind
+@each_program
+def test_what_is_settled_holds_on_ten_thousand_clusters(program, trouble):
+    """The same, for more than 10,000 seeds in all."""
+    hold(program, trouble, 10_000 // (2 * len(PROGRAMS)) + 1)
