@@ -7,10 +7,12 @@ from routilux.connection import Connection
 from routilux.error_handler import ErrorHandler, ErrorStrategy
 from routilux.event import Event
 from routilux.exceptions import (
+    CannotTravelError,
     DuplicateNameError,
     FlowShutdownError,
     HandlerArgumentError,
     JobStatusError,
+    NotHereError,
     QueueFullError,
     RestoredError,
     RoutiluxError,
@@ -18,6 +20,7 @@ from routilux.exceptions import (
     StoreError,
     StoreLockedError,
     UnknownNameError,
+    WorkerLostError,
     WouldDeadlockError,
 )
 from routilux.execution_tracker import ExecutionTracker
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CallbackOutputHandler",
+    "CannotTravelError",
     "Connection",
     "DeferredEvent",
     "DuplicateNameError",
@@ -48,6 +52,7 @@ __all__ = [
     "JobState",
     "JobStatusError",
     "JobStore",
+    "NotHereError",
     "NullOutputHandler",
     "OutputHandler",
     "PendingTask",
@@ -61,6 +66,7 @@ __all__ = [
     "StoreError",
     "StoreLockedError",
     "UnknownNameError",
+    "WorkerLostError",
     "WouldDeadlockError",
     "__version__",
     "fault_point",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from routilux_sim.execution import Execution as Execution
+    from routilux_sim.executor import SimulatedExecutor as SimulatedExecutor
     from routilux_sim.exploration import Failure as Failure
     from routilux_sim.exploration import Report as Report
     from routilux_sim.exploration import explore as explore
@@ -62,6 +63,7 @@ _HOMES = {
     "Report": "routilux_sim.exploration",
     "Schedule": "routilux_sim.schedule",
     "SimScheduler": "routilux_sim.scheduler",
+    "SimulatedExecutor": "routilux_sim.executor",
     "SimulationError": "routilux_sim.kernel.errors",
     "Strategy": "routilux_sim.strategy",
     "WouldBlock": "routilux_sim.linearizability",
