@@ -81,9 +81,9 @@ class Stateful(Idle):
         self.latest = n
 
 
-def ours(executor: Any, step: type[Routine], count: int) -> float:
-    """Seconds an activation of a flow on an executor."""
-    with Flow(execution_strategy="concurrent", max_workers=UNDER_WAY, scheduler=FuturesScheduler(executor)) as flow:
+def ours(scheduler: FuturesScheduler, step: type[Routine], count: int) -> float:
+    """Seconds an activation of a flow."""
+    with Flow(execution_strategy="concurrent", max_workers=UNDER_WAY, scheduler=scheduler) as flow:
         flow.add_routine(Source(), "source")
         flow.add_routine(step(), "step")
         flow.connect("source", "out", "step", "in")
@@ -120,16 +120,16 @@ def burst(executor: Any, work: Work, count: int) -> float:
 
 
 @contextmanager
-def processes(workers: int) -> Iterator[Any]:
-    """A process pool."""
+def processes(workers: int) -> Iterator[tuple[Any, FuturesScheduler]]:
+    """A process pool, and a scheduler on it."""
     with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
-        yield pool
+        yield pool, FuturesScheduler(pool)
 
 
 @contextmanager
-def dask(workers: int) -> Iterator[Any]:
-    """Dask on this machine."""
-    import distributed  # noqa: PLC0415 - few benchmarks need it
+def dask(workers: int) -> Iterator[tuple[Any, FuturesScheduler]]:
+    """Dask on this machine, likewise."""
+    import distributed
 
     with (
         distributed.LocalCluster(
@@ -137,7 +137,7 @@ def dask(workers: int) -> Iterator[Any]:
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
-        yield client.get_executor(pure=False, retries=0)
+        yield client.get_executor(pure=False, retries=0), FuturesScheduler.dask(client)
 
 
 def figures(short: bool, show: Callable[[str], object] = print) -> list[Figure]:
@@ -148,22 +148,26 @@ def figures(short: bool, show: Callable[[str], object] = print) -> list[Figure]:
         show: Told what is being measured.
     """
     found: list[Figure] = []
+    turns = 2 if short else 5
     for name, place in (("process pool", processes), ("Dask", dask)):
         count = (500 if short else 3_000) if name == "process pool" else (150 if short else 600)
-        with place(2) as executor:
-            for title, step, work in (
-                ("brief", Idle, nothing),
-                ("of 1 ms", Busy, compute),
-                ("with state", Stateful, nothing),
-            ):
+        with place(2) as contenders:
+            for title, step, work in KINDS:
                 show(f"{name}, {title}")
-                found += _compare(f"{name}, 2 workers, {title}", executor, step, work, count, 2 if short else 5)
+                times = _measure(contenders, step, work, count, turns)
+                found += _figures(f"{name}, 2 workers, {title}", times, None if step is Stateful else GOAL)
     return found
 
 
-def _compare(name: str, executor: Any, step: type[Routine], work: Work, count: int, turns: int) -> Iterator[Figure]:
+KINDS = (("brief", Idle, nothing), ("of 1 ms", Busy, compute), ("with state", Stateful, nothing))
+
+
+def _measure(
+    contenders: tuple[Any, FuturesScheduler], step: type[Routine], work: Work, count: int, turns: int
+) -> dict[str, float]:
+    executor, scheduler = contenders
     measures = {
-        "ours": functools.partial(ours, executor, step, count),
+        "ours": functools.partial(ours, scheduler, step, count),
         "bare": functools.partial(bare, executor, work, count),
         "burst": functools.partial(burst, executor, work, count),
     }
@@ -171,12 +175,13 @@ def _compare(name: str, executor: Any, step: type[Routine], work: Work, count: i
     for _ in range(turns):
         for each, measure in measures.items():
             taken[each].append(measure())
-    median = {each: statistics.median(times) for each, times in taken.items()}
-    yield Figure(f"{name}: an activation", median["ours"] * 1e6, "us")
-    yield Figure("  a bare call, as many under way", median["bare"] * 1e6, "us")
-    yield Figure("  a bare call, all submitted at once", median["burst"] * 1e6, "us")
-    # One after the other is not what a bare call does: there is no goal for that.
-    goal = None if step is Stateful else GOAL
-    yield Figure(
-        "  an activation, times the cheaper of these", median["ours"] / min(median["bare"], median["burst"]), "", goal
-    )
+    return {each: statistics.median(times) for each, times in taken.items()}
+
+
+def _figures(name: str, seconds: dict[str, float], goal: float | None) -> Iterator[Figure]:
+    yield Figure(f"{name}: an activation", seconds["ours"] * 1e6, "us")
+    yield Figure("  a bare call, as many under way", seconds["bare"] * 1e6, "us")
+    yield Figure("  a bare call, all submitted at once", seconds["burst"] * 1e6, "us")
+    # One after the other, as a routine with state has it, is not what bare calls do: there is no goal for that.
+    cheaper = min(seconds["bare"], seconds["burst"])
+    yield Figure("  an activation, times the cheaper of these", seconds["ours"] / cheaper, "", goal)

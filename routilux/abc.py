@@ -186,10 +186,12 @@ class Sender(ABC):
 
     Attributes:
         by_value: What workers cannot import travels as code, with cloudpickle.
+        journey: About what sending a call costs, in seconds; handlers that take less travel several at a time.
         direct: The thread that calls a future's callbacks may be kept busy by them, and may submit.
     """
 
     by_value: bool
+    journey: float
     direct: bool
 
     @abstractmethod

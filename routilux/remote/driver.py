@@ -48,11 +48,11 @@ if TYPE_CHECKING:
 __all__ = ["Remote", "activation_id"]
 
 
-BRIEF_NS = 100_000
-"""Handlers that take no longer, by the latest ones of their slot, travel together: the journey costs as much."""
-
 TOGETHER = 16
-"""So many at most, which keeps a worker for some milliseconds at the worst guess."""
+"""Activations that travel together at most."""
+
+SHARE = 4
+"""Of what may be under way, so large a part may travel together: other workers are to have something to do, too."""
 
 
 class _Cargo(NamedTuple):
@@ -87,9 +87,9 @@ class _Known:
         """One more has taken so long; older ones count less and less."""
         self.pace_ns = spent_ns if self.pace_ns is None else 0.8 * self.pace_ns + 0.2 * spent_ns
 
-    def is_brief(self) -> bool:
+    def is_brief(self, journey_ns: float) -> bool:
         """Whether it is worth while not to travel alone."""
-        return self.pace_ns is not None and self.pace_ns < BRIEF_NS
+        return self.pace_ns is not None and self.pace_ns < journey_ns
 
 
 class Remote:
@@ -108,6 +108,7 @@ class Remote:
         self._engine = engine
         self._sender = sender
         self._by_value = sender.by_value
+        self._journey_ns = sender.journey * 1e9
         self.clerk = ThreadPool(engine.runtime, _attend, f"{engine.name}-clerk", 1)
         self.lane = Lane(engine.runtime, self._admits, self._send, _key, self._call_clerk)
         self._here: Workers
@@ -198,8 +199,9 @@ class Remote:
             engine.fail(item, error, taken)
             return False
         # What is tried again travels alone: should it be what kills its worker, it takes no other along.
-        alone = item[5] > 1 or not known.is_brief()
-        if load and (alone or len(load) >= TOGETHER or load[0].item[2] is not account):
+        alone = item[5] > 1 or not known.is_brief(self._journey_ns)
+        most = min(TOGETHER, self.lane.limit // SHARE)
+        if load and (alone or len(load) >= most or load[0].item[2] is not account):
             self._dispatch(load)
         load.append(cargo)
         if alone:

@@ -38,6 +38,9 @@ class Lane(Workers):
             and it is under way no longer.
         key: Items with the same one are under way one at a time, in their order; None: with any others.
         summon: Has some thread call `pump` soon.
+
+    Attributes:
+        limit: How many may be under way at a time.
     """
 
     def __init__(
@@ -56,7 +59,7 @@ class Lane(Workers):
         self._call = summon
         self._queue: deque[Item] = deque()
         self.put: Callable[[Item], object] = self._queue.append
-        self._limit = 1
+        self.limit = 1
         self._inside = 0
         # By key: who waits for the one that is under way.
         self._lines: dict[Hashable, deque[Item]] = {}
@@ -65,7 +68,7 @@ class Lane(Workers):
         self.hungry = True
 
     def _look_locked(self) -> None:
-        self.hungry = not self._coming and self._inside < self._limit
+        self.hungry = not self._coming and self._inside < self.limit
 
     def submit(self, activations: Sequence[Item]) -> None:
         """Queue ``activations`` in their order."""
@@ -107,7 +110,7 @@ class Lane(Workers):
         if not self._queue:
             return False
         with self._mutex:
-            if self._inside >= self._limit:
+            if self._inside >= self.limit:
                 return False
             self._inside += 1
             self._look_locked()
@@ -169,7 +172,7 @@ class Lane(Workers):
     def resize(self, max_workers: int) -> None:
         """Have at most ``max_workers`` under way from now on; what is goes on."""
         with self._mutex:
-            self._limit = max_workers
+            self.limit = max_workers
             self._look_locked()
         if self._queue and self.hungry:
             self.summon()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from routilux import runtime as runtimes
 from routilux.abc import FutureLike, Runtime, Scheduler, Sender
+from routilux.checks import check_seconds
 from routilux.schedulers.thread_pool import ThreadPool
 
 if TYPE_CHECKING:
@@ -40,12 +41,15 @@ class FuturesScheduler(Scheduler):
         executor: An executor, or a function that makes one. One that was made by a function is made again when it
             breaks, as a process pool does when a worker dies, and is shut down with the scheduler. One that was given
             is its owner's: what is sent to it once it is broken fails.
+        journey: About what sending a call costs, in seconds. Handlers of which the latest took less travel several at
+            a time, up to a quarter of what may be under way; 0: each travels alone.
         by_value: Send the code of what workers cannot import (classes of ``__main__``, lambdas), with cloudpickle,
             which Dask and Ray bring along.
         runtime: What the driver's threads are made of; by default that of the world in which a flow first executes.
 
     Raises:
         TypeError: ``executor`` is neither.
+        ValueError: ``journey`` is no number of seconds from 0 up.
         ImportError: ``by_value`` without cloudpickle.
     """
 
@@ -53,13 +57,15 @@ class FuturesScheduler(Scheduler):
         self,
         executor: ExecutorLike | Callable[[], ExecutorLike],
         *,
+        journey: float = 0.0001,
         by_value: bool = False,
         runtime: Runtime | None = None,
     ) -> None:
         if not (hasattr(executor, "submit") or callable(executor)):
             raise TypeError(f"executor must have submit(), or be a function that makes one that has, not {executor!r}")
         self._runtime = runtime
-        self.sender: _ExecutorSender = _ExecutorSender(executor, by_value)
+        check_seconds("journey", journey, zero=True)
+        self.sender: _ExecutorSender = _ExecutorSender(executor, by_value, journey)
 
     @classmethod
     def processes(cls, workers: int | None = None, **options: Any) -> Self:
@@ -87,7 +93,7 @@ class FuturesScheduler(Scheduler):
             options: For ``client.get_executor``: ``workers``, ``resources`` …
         """
         # A task is an activation, and not what its arguments are; and what is tried again is for the flow to say.
-        return cls(client.get_executor(**{"pure": False, "retries": 0, **options}), by_value=True)
+        return cls(client.get_executor(**{"pure": False, "retries": 0, **options}), by_value=True, journey=0.002)
 
     @classmethod
     def ray(cls, **options: Any) -> Self:
@@ -98,7 +104,7 @@ class FuturesScheduler(Scheduler):
         """
         from routilux.schedulers.ray import RayExecutor  # noqa: PLC0415 - an extra
 
-        return cls(RayExecutor(**options), by_value=True)
+        return cls(RayExecutor(**options), by_value=True, journey=0.001)
 
     @property
     def runtime(self) -> Runtime:
@@ -139,10 +145,11 @@ def _need_cloudpickle() -> None:
 class _ExecutorSender(Sender):
     """Submits to an executor, and has a broken one made again."""
 
-    def __init__(self, executor: Any, by_value: bool) -> None:
+    def __init__(self, executor: Any, by_value: bool, journey: float) -> None:
         if by_value:
             _need_cloudpickle()
         self.by_value = by_value
+        self.journey = journey
         self.direct = False
         given = hasattr(executor, "submit")
         self._make: Callable[[], Any] | None = None if given else executor
