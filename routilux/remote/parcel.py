@@ -13,6 +13,8 @@ import pickle
 import threading
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
+from functools import cache
+from importlib import import_module
 from typing import Any, NamedTuple, cast
 
 from routilux.event import Event
@@ -203,18 +205,21 @@ class _Pickler(_Reducing, pickle.Pickler):
         return self.reduced(value)
 
 
-def _by_value(file: io.BytesIO, routine: Routine) -> pickle.Pickler:
+@cache
+def _by_value() -> Any:
     """A pickler that sends along the code of what workers cannot import: of ``__main__``, of functions, of lambdas."""
-    import cloudpickle  # noqa: PLC0415 - comes with Dask and Ray, not with routilux
+    base: Any = import_module("cloudpickle").Pickler  # it comes with Dask and Ray, not with routilux
 
-    class ByValue(_Reducing, cloudpickle.Pickler):  # type: ignore[misc, name-defined, unused-ignore]
+    class ByValue(_Reducing, base):  # type: ignore[misc] # whatever the installed one is
+        def __init__(self, file: io.BytesIO, routine: Routine) -> None:
+            super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
+            self.routine = routine
+
         def reducer_override(self, value: Any) -> Any:
             found = self.reduced(value)
             return super().reducer_override(value) if found is NotImplemented else found
 
-    pickler: Any = ByValue(file, protocol=pickle.HIGHEST_PROTOCOL)
-    pickler.routine = routine
-    return pickler  # type: ignore[no-any-return]
+    return ByValue
 
 
 def pack(value: Any, routine: Routine, *, by_value: bool = False) -> bytes:
@@ -224,7 +229,7 @@ def pack(value: Any, routine: Routine, *, by_value: bool = False) -> bytes:
         Exception: Whatever pickling it raises; `blame` says what it is that cannot be.
     """
     file = io.BytesIO()
-    (_by_value if by_value else _Pickler)(file, routine).dump(value)
+    (_by_value() if by_value else _Pickler)(file, routine).dump(value)
     return file.getvalue()
 
 

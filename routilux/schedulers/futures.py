@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from functools import partial
+from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -97,10 +98,13 @@ class FuturesScheduler(Scheduler):
 
     @classmethod
     def ray(cls, **options: Any) -> Self:
-        """Run activations on the Ray cluster that ``ray.init`` has joined.
+        """Run activations on a Ray cluster: the one that ``ray.init`` has joined, or a new one on this machine.
 
         Args:
-            options: For ``ray.remote``: ``num_cpus``, ``resources`` …
+            options: For `routilux.schedulers.ray.RayExecutor`: ``address``, ``cpus`` …
+
+        Raises:
+            ImportError: Ray is not installed.
         """
         from routilux.schedulers.ray import RayExecutor  # noqa: PLC0415 - an extra
 
@@ -137,7 +141,7 @@ class FuturesScheduler(Scheduler):
 
 def _need_cloudpickle() -> None:
     try:
-        import cloudpickle  # noqa: F401, PLC0415 - whether it is there
+        import_module("cloudpickle")
     except ImportError as error:
         raise ImportError("by_value=True sends code along with cloudpickle; pip install cloudpickle") from error
 

@@ -36,7 +36,7 @@ def dask():
 def ray():
     """A scheduler on a Ray of its own."""
     ray = pytest.importorskip("ray")
-    ray.init(num_cpus=2, include_dashboard=False, configure_logging=False, log_to_driver=False)
+    ray.init(num_cpus=4, include_dashboard=False, configure_logging=False, log_to_driver=False)
     yield FuturesScheduler.ray()
     ray.shutdown()
 
