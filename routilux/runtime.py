@@ -1,7 +1,7 @@
 """The production runtime: operating-system threads and clocks.
 
-This is the only production module that imports ``threading`` or ``time``, and ``asyncio`` when somebody wants an event
-loop. It knows nothing of flows or jobs. A simulator makes itself ambient with `set_ambient`; a flow asks `current` when
+This is the only production module that imports ``threading`` or ``time``, and ``asyncio`` or ``multiprocessing`` when
+somebody wants an event loop or processes. It knows nothing of flows or jobs. A simulator makes itself ambient with `set_ambient`; a flow asks `current` when
 it first executes.
 """
 
@@ -13,8 +13,8 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from routilux.abc import Lock, Runtime, Thread
 
@@ -23,7 +23,20 @@ if TYPE_CHECKING:
 
     EventLoop: TypeAlias = asyncio.AbstractEventLoop
 
-__all__ = ["OsRuntime", "current", "fault_point", "finish_loop", "pause", "running_loop", "set_ambient"]
+__all__ = [
+    "OsRuntime",
+    "current",
+    "fault_point",
+    "finish_loop",
+    "lock_types",
+    "new_user_lock",
+    "new_user_rlock",
+    "pause",
+    "process_context",
+    "run_to_its_end",
+    "running_loop",
+    "set_ambient",
+]
 
 CANCELLATIONS = 10
 """How many times an event loop that ends cancels what its tasks have started since: some never stop starting more."""
@@ -140,6 +153,39 @@ async def pause(seconds: float) -> None:
     import asyncio  # noqa: PLC0415 - see OsRuntime.new_event_loop
 
     await asyncio.sleep(seconds)
+
+
+def lock_types() -> tuple[type, type]:
+    """What locks are that programs make for themselves, plain and reentrant, in the calling thread's world."""
+    return type(threading.Lock()), type(threading.RLock())
+
+
+def new_user_lock() -> object:
+    """Make a lock of the kind that programs make for themselves."""
+    return threading.Lock()
+
+
+def new_user_rlock() -> object:
+    """Make a reentrant one."""
+    return threading.RLock()
+
+
+def run_to_its_end(awaitable: Awaitable[object]) -> None:
+    """Await something in an event loop of its own, in the calling thread."""
+    import asyncio  # noqa: PLC0415 - as above
+
+    asyncio.run(_awaited(awaitable))
+
+
+async def _awaited(awaitable: Awaitable[object]) -> None:
+    await awaitable
+
+
+def process_context() -> Any:
+    """The way to start processes that is safe in a program with threads: a fork server, or spawning where none is."""
+    from multiprocessing import get_all_start_methods, get_context  # noqa: PLC0415 - few programs need it
+
+    return get_context("forkserver" if "forkserver" in get_all_start_methods() else "spawn")
 
 
 def finish_loop(loop: EventLoop) -> None:

@@ -5,12 +5,12 @@ Knows parcels and a flow's routines; runs nothing but what pickling runs.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from routilux.exceptions import CannotTravelError
 from routilux.remote.parcel import blame, own_attributes, pack, pack_recipe, parts_of_state, state_of, travels
+from routilux.runtime import lock_types
 from routilux.validation import Finding
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _state(routine_id: str, routine: Routine, by_value: bool) -> Iterator[Findin
 
 
 def _shared(routine_id: str, routine: Routine, owners: dict[int, tuple[str, str]]) -> Iterator[Finding]:
-    locks = (type(threading.Lock()), type(threading.RLock()))
+    locks = lock_types()
     for name, value in own_attributes(routine).items():
         if isinstance(value, locks):
             message = (

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import pickle
-import threading
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from functools import cache
@@ -20,6 +19,7 @@ from typing import Any, NamedTuple, cast
 from routilux.event import Event
 from routilux.exceptions import CannotTravelError, brief
 from routilux.routine import Routine
+from routilux.runtime import lock_types, new_user_lock, new_user_rlock
 from routilux.slot import Slot
 
 __all__ = [
@@ -147,14 +147,6 @@ def _find_event(routine: Routine, name: str) -> Event:
     return routine.get_event(name) or routine.define_event(name)
 
 
-def _lock() -> Any:
-    return threading.Lock()
-
-
-def _rlock() -> Any:
-    return threading.RLock()
-
-
 def _exception(cls: type[BaseException], args: tuple[Any, ...], attributes: dict[str, Any]) -> BaseException:
     # Without the class's own constructor, whose arguments nobody has kept; with that of the built-in one beneath it,
     # which sets what is no attribute (an exit code, an error number).
@@ -178,10 +170,11 @@ class _Reducing:
             return _routine, ()
         if _is_link(value, self.routine):
             return (_slot if kind is Slot else _event), (value.name,)
-        if kind is type(threading.Lock()):
-            return _lock, ()
-        if kind is type(threading.RLock()):
-            return _rlock, ()
+        lock, reentrant = lock_types()
+        if kind is lock:
+            return new_user_lock, ()
+        if kind is reentrant:
+            return new_user_rlock, ()
         if isinstance(value, BaseException) and _is_plain(kind):
             return _exception, (kind, value.args, vars(value))
         return NotImplemented

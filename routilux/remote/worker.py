@@ -187,9 +187,7 @@ class _Stage:
     def _run(self, call: Call, values: tuple[Any, ...]) -> None:
         result = call(*values)
         if self._binding.is_async:
-            import asyncio  # noqa: PLC0415 - only for handlers that need it
-
-            asyncio.run(_awaited(result))
+            runtimes.run_to_its_end(result)
 
     def _changed(self, before: dict[str, Any]) -> BaseException:
         after = vars(self.routine)
@@ -216,10 +214,6 @@ class _Keys(dict[tuple[str, ...], tuple[str, tuple[str, ...]]]):
 
     def __missing__(self, keys: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
         return self._event, keys
-
-
-async def _awaited(result: Any) -> None:
-    await result
 
 
 class _Account:

@@ -79,10 +79,8 @@ class FuturesScheduler(Scheduler):
                 threads is not safe.
         """
         from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415 - only for who asks for it
-        from multiprocessing import get_all_start_methods, get_context  # noqa: PLC0415 - likewise
 
-        method = "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
-        options.setdefault("mp_context", get_context(method))
+        options.setdefault("mp_context", runtimes.process_context())
         return cls(partial(ProcessPoolExecutor, workers, **options))
 
     @classmethod
