@@ -1,8 +1,8 @@
 """The production runtime: operating-system threads and clocks.
 
 This is the only production module that imports ``threading`` or ``time``, and ``asyncio`` or ``multiprocessing`` when
-somebody wants an event loop or processes. It knows nothing of flows or jobs. A simulator makes itself ambient with `set_ambient`; a flow asks `current` when
-it first executes.
+somebody wants an event loop or processes. It knows nothing of flows or jobs. A simulator makes itself ambient with
+`set_ambient`; a flow asks `current` when it first executes.
 """
 
 from __future__ import annotations
