@@ -158,8 +158,13 @@ class Runtime(ABC):
         """Make an identifier starting with ``prefix`` that no other process makes."""
 
     @abstractmethod
-    def at_exit(self, callback: Callable[[], object]) -> None:
-        """Call the bound method ``callback`` when the program ends, without keeping its object alive until then."""
+    def at_exit(self, callback: Callable[[], object], *, early: bool = False) -> None:
+        """Call the bound method ``callback`` when the program ends, without keeping its object alive until then.
+
+        Args:
+            callback: What to call.
+            early: Before the executors of the standard library that there are by now take nothing more.
+        """
 
 
 class FutureLike(Protocol):

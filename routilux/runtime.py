@@ -10,10 +10,12 @@ from __future__ import annotations
 import atexit
 import itertools
 import os
+import sys
 import threading
 import time
 import weakref
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from routilux.abc import Lock, Runtime, Thread
@@ -38,6 +40,8 @@ __all__ = [
     "set_ambient",
 ]
 
+_POOLS = {"concurrent.futures.process", "concurrent.futures.thread"}
+
 CANCELLATIONS = 10
 """How many times an event loop that ends cancels what its tasks have started since: some never stop starting more."""
 
@@ -53,13 +57,15 @@ class OsRuntime(Runtime):
     def __init__(self) -> None:
         self._ids = itertools.count(1)
         self._exit_calls: set[weakref.WeakMethod[Callable[[], object]]] = set()
+        self._early_calls: set[weakref.WeakMethod[Callable[[], object]]] = set()
+        self._earlier_than: set[str] = set()
         atexit.register(self._exit)
         # 48 random bits a process and a counter: as unique as is needed, at a hundredth of uuid4's price.
         self._process = os.urandom(6).hex()
 
     def disown(self) -> None:
         """In a forked child: what this runtime's threads were to do at exit is the parent's business."""
-        self._exit_calls = set()
+        self._exit_calls, self._early_calls = set(), set()
 
     def start_thread(self, target: Callable[[], None], name: str) -> Thread:
         """Start a daemon thread: parked workers must not keep the interpreter from ending."""
@@ -81,17 +87,39 @@ class OsRuntime(Runtime):
         """Make an identifier of the prefix, the process's random part and a counter."""
         return f"{prefix}-{self._process}-{next(self._ids)}"
 
-    def at_exit(self, callback: Callable[[], object]) -> None:
+    def at_exit(self, callback: Callable[[], object], *, early: bool = False) -> None:
         """Call the bound method ``callback`` at interpreter exit, while daemon threads still run."""
-        self._exit_calls.add(weakref.WeakMethod(callback, self._exit_calls.discard))
+        calls = self._early_calls if early else self._exit_calls
+        calls.add(weakref.WeakMethod(callback, calls.discard))
+        if early:
+            self._exit_before(_POOLS & sys.modules.keys())
+
+    def _exit_before(self, pools: set[str]) -> None:
+        """Have the early calls made before those modules' own; last in is first out."""
+        if pools <= self._earlier_than:
+            return
+        self._earlier_than |= pools
+        # What these modules themselves use, for want of a public way; if it goes, flows end with all others.
+        register = getattr(threading, "_register_atexit", None)
+        if register is not None:
+            with suppress(RuntimeError):  # the interpreter is ending
+                register(self._exit_early)
+
+    def _exit_early(self) -> None:
+        _call_all(self._early_calls)
 
     def _exit(self) -> None:
-        for reference in list(self._exit_calls):
-            callback = reference()
-            if callback is not None:
-                callback()
-        # A `WeakMethod` that outlives its object in an interpreter that is being taken down fails, on standard error.
-        self._exit_calls.clear()
+        _call_all(self._early_calls)
+        _call_all(self._exit_calls)
+
+
+def _call_all(calls: set[weakref.WeakMethod[Callable[[], object]]]) -> None:
+    for reference in list(calls):
+        callback = reference()
+        if callback is not None:
+            callback()
+    # A `WeakMethod` that outlives its object in an interpreter that is being taken down fails, on standard error.
+    calls.clear()
 
 
 _os_runtime = OsRuntime()

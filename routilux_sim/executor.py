@@ -141,7 +141,10 @@ class SimulatedExecutor(Executor):
     @staticmethod
     def _arrive(future: _Future[Any], result: bytes | None) -> None:
         assert result is not None  # noqa: S101 - it was run
-        done, value = pickle.loads(result)  # noqa: S301 - made by `_run`
+        try:
+            done, value = pickle.loads(result)  # noqa: S301 - made by `_run`
+        except Exception as error:  # noqa: BLE001 - an object's own way of being unpickled may raise anything
+            done, value = False, error
         if done:
             future.settle(value)
         else:
@@ -207,4 +210,7 @@ def _run(parcel: bytes) -> bytes:
         outcome = True, function(*args, **kwargs)
     except BaseException as error:  # noqa: BLE001 - it is the caller's
         outcome = False, error
-    return pickle.dumps(outcome)
+    try:
+        return pickle.dumps(outcome)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the caller is to hear of it
+        return pickle.dumps((False, pickle.PicklingError(f"what the call has made cannot be pickled: {error}")))

@@ -93,8 +93,13 @@ class Engine(Dispatcher):
         """Let a sender have the activations."""
         from routilux.remote.driver import Remote  # noqa: PLC0415 - few flows leave their process
 
-        self.remote = Remote(self, sender)
+        self.remote = Remote(self, sender, self._finish_early)
+        self._finish_early()
         self.crew.clerk = self.remote.clerk
+
+    def _finish_early(self) -> None:
+        """At exit, end before the standard library's executors, those included that have been made by now."""
+        self.runtime.at_exit(self.finish_at_exit, early=True)
 
     # Starting
 

@@ -38,7 +38,8 @@ def wait_for(
         or_rest: Be content also when the job is paused and nothing of it runs.
 
     Raises:
-        WouldDeadlockError: The calling handler is part of that very job.
+        WouldDeadlockError: The calling handler is part of that very job; or the calling listener holds up the thread
+            that enters what workers elsewhere have done.
     """
     refuse_own_job(engine, account)
     deadline = engine.deadline(timeout)
@@ -50,6 +51,12 @@ def wait_for(
     with account.lock:
         ended = done()
         if not ended:
+            if engine.remote is not None and engine.remote.is_attending():
+                raise WouldDeadlockError(
+                    f"an instrument, output handler or merge function of flow {engine.name!r} cannot wait for its job "
+                    f"{account.job.job_id}: it is called in the thread that enters what workers have done; wait in "
+                    "another thread, or in a routine that runs in the driver (runs_in_driver = True)"
+                )
             account.enlist_locked(waiter, every_end=progress is not None)
     try:
         while not ended:
@@ -74,10 +81,10 @@ def wait_for_rest(engine: Dispatcher, account: JobAccount) -> None:
     """Wait until nothing of a held job runs but what waits here itself.
 
     Two handlers that hold their job at the same time do not wait for each other; who holds it from outside waits for
-    both. In the event loop's thread, and in the one that enters what workers elsewhere have done, which must not be
-    blocked, this returns at once.
+    both. In the event loop's thread, and in one that sends to workers elsewhere and enters what they have done, which
+    must not be blocked, this returns at once.
     """
-    if engine.coroutines.thread.is_current() or (engine.remote is not None and engine.remote.is_entering()):
+    if engine.coroutines.thread.is_current() or (engine.remote is not None and engine.remote.is_attending()):
         return
     mine = own_tickets(account)
     waiter = Waiter(engine.runtime)

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import CancelledError
+from contextlib import suppress
+from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -55,6 +57,11 @@ SHARE = 4
 """Of what may be under way, so large a part may travel together: other workers are to have something to do, too."""
 
 
+_attending: ContextVar[list[Any] | None] = ContextVar("routilux_attending", default=None)
+"""In the thread that sends and enters for a `Remote`: a list with that in it; an empty one once it has done so, for
+whatever has got a copy of the thread's context meanwhile."""
+
+
 class _Cargo(NamedTuple):
     """An activation that is about to be sent."""
 
@@ -98,15 +105,17 @@ class Remote:
     Args:
         engine: Whose.
         sender: Submits them.
+        sent: Called when the first has been submitted, so that there is an executor.
 
     Attributes:
         lane: What is to be sent.
         clerk: A thread that sends and enters when no other one does.
     """
 
-    def __init__(self, engine: Dispatcher, sender: Sender) -> None:
+    def __init__(self, engine: Dispatcher, sender: Sender, sent: Callable[[], object]) -> None:
         self._engine = engine
         self._sender = sender
+        self._first_sent: Callable[[], object] | None = sent
         self._by_value = sender.by_value
         self._journey_ns = sender.journey * 1e9
         self.clerk = ThreadPool(engine.runtime, _attend, f"{engine.name}-clerk", 1)
@@ -117,24 +126,26 @@ class Remote:
         self._arrivals: deque[tuple[tuple[Item, ...], FutureLike]] = deque()
         # Held by whoever enters outcomes; never waited for, only tried.
         self._desk = engine.runtime.lock()
-        self._entering: Item | None = None
+        # Somebody listens to jobs of this flow, in the thread that enters: that had better be the flow's own.
+        self._heard = False
 
     def beside(self, here: Workers) -> Workers:
         """The lane; what does not travel is run by ``here``."""
         self._here = here
         return self.lane
 
-    def is_entering(self) -> bool:
-        """Whether the caller runs in the thread that enters outcomes, which must not wait for one."""
-        item = context.current()
-        return item is not None and item is self._entering
+    def is_attending(self) -> bool:
+        """Whether the caller runs in a thread that is sending and entering, which must not wait for an outcome."""
+        at = _attending.get()
+        return bool(at) and at[0] is self  # type: ignore[index] # not None if it is true
 
     def cancel(self, account: JobAccount) -> None:
         """Take back what is under way of a job that was closed from outside, as far as no worker has begun it."""
         mine = id(account)
-        for (whose, _), flight in list(self._flights.items()):
+        # Copied in one step of the interpreter's: others send meanwhile.
+        for (whose, _), flight in self._flights.copy().items():
             if whose == mine:
-                flight.future.cancel()
+                _take_back(flight.future)
 
     # Out
 
@@ -144,18 +155,27 @@ class Remote:
     def attend(self) -> None:
         """What the clerk does when called."""
         load: Load = []
+        before, here = _attending.get(), [self]
+        _attending.set(here)
         try:
             self._enter_all(load)
             self.lane.pump(load)
         finally:
             self._dispatch(load)
+            here.clear()
+            _attending.set(before)
 
     def _admits(self, item: Item) -> bool:
         """Whether an activation is to be sent now; one that does not travel goes to the threads here."""
         delivery = item[3]
         target = delivery.target
         if not travels(target.node.routine, target.slot):
-            self._here.submit((item,))
+            try:
+                self._here.submit((item,))
+            except RuntimeError:
+                # No thread to be had: CPython 3.12 starts none once the interpreter is ending.
+                dispatch.run(item)
+                context.leave()
             return False
         return delivery.plain or self._engine.admit(item)
 
@@ -176,6 +196,9 @@ class Remote:
         context.enter(item)
         try:
             return self._load(item, load)
+        except BaseException as error:  # noqa: BLE001 - others wait for this thread
+            self._give_up(item, error)
+            return False
         finally:
             if around is None:
                 context.leave()
@@ -232,12 +255,16 @@ class Remote:
             future = self._sender.submit(perform, calls, self._by_value)
         except BaseException as error:  # noqa: BLE001 - whatever an executor says
             future = _Refused(error)
+        else:
+            if self._first_sent is not None:
+                sent, self._first_sent = self._first_sent, None
+                sent()
         for each in cargo:
             self._flights[_name(each.item)] = _Flight(future, each.taken_ns)
         account = items[0][2]
         if account.gate == CLOSED and account.revoked:
             # Closed before it was on the table, where `cancel` looks.
-            future.cancel()
+            _take_back(future)
         future.add_done_callback(partial(self._arrived, items))
 
     def _look_up(self, target: Target) -> _Known:
@@ -257,11 +284,18 @@ class Remote:
         """A future is done; called in any thread, often one of the executor's.
 
         Its outcomes are entered here and now where the executor can bear that, which saves waking another thread. Not
-        so when a worker was lost: ``ProcessPoolExecutor`` says so with a lock in hand that submitting takes.
+        so when a worker was lost: ``ProcessPoolExecutor`` says so with a lock in hand that submitting takes. Nor when
+        there are listeners, which may take their time: other flows wait for the same thread.
         """
+        if _name(items[0]) not in self._flights:
+            return  # entered before, or somebody is at it
+        account = items[0][2]
+        if account.hooks is not None or account.job._output_handler is not None:  # noqa: SLF001 - asked for each load
+            self._heard = True
         self._arrivals.append((items, future))
         self.lane.come()
-        if self._sender.direct and not future.cancelled() and future.exception() is None:
+        direct = self._sender.direct and not self._heard and not self.is_attending()
+        if direct and not future.cancelled() and future.exception() is None:
             self.attend()
         else:
             self._call_clerk()
@@ -288,14 +322,21 @@ class Remote:
             flight = self._flights.pop(_name(item), None)
             if flight is None:
                 continue  # entered before
-            self._entering = item
             context.enter(item)
             try:
                 self._enter(item, reply, flight.sent_ns)
-            finally:
-                self._entering = None
-                context.leave()
-                self.lane.leave(item, load)
+            except BaseException as error:  # noqa: BLE001 - others have arrived, too
+                self._give_up(item, error)
+            context.leave()
+            self.lane.leave(item, load)
+
+    def _give_up(self, item: Item, error: BaseException) -> None:
+        """End a job as something could not be entered for it: an instrument raised KeyboardInterrupt."""
+        account, delivery = item[2], item[3]
+        with suppress(BaseException):  # it is the same that raises again, and the job has it
+            if account.running.pop(item[0], None) is not None and not delivery.plain:
+                self._engine.end_turn(delivery.target)
+            self._engine.abandon(account, error)
 
     def _enter(self, item: Item, reply: bytes | BaseException, sent_ns: int) -> None:
         """Enter one outcome in the books."""
@@ -351,6 +392,11 @@ class Remote:
             else:
                 positional, named = args
                 getattr(account.job, kind)(*positional, **named)
+
+
+def _take_back(future: FutureLike) -> None:
+    with suppress(Exception):  # it is a wish: an executor that cannot even be asked lets the activation run
+        future.cancel()
 
 
 class _NotSentError(Exception):

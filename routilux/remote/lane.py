@@ -61,6 +61,8 @@ class Lane(Workers):
         self.put: Callable[[Item], object] = self._queue.append
         self.limit = 1
         self._inside = 0
+        # Whose turn came when there was no room any more, as the limit had gone down: they come first.
+        self._next: deque[Item] = deque()
         # By key: who waits for the one that is under way.
         self._lines: dict[Hashable, deque[Item]] = {}
         # How many threads are about to look at the queue.
@@ -85,7 +87,13 @@ class Lane(Workers):
                 return
             self._coming += 1
             self._look_locked()
-        self._call()
+        try:
+            self._call()
+        except BaseException:
+            with self._mutex:
+                self._coming -= 1
+                self._look_locked()
+            raise
 
     def come(self) -> None:
         """Say that the calling thread will `pump` in a moment, so that nobody else is sent for."""
@@ -96,7 +104,8 @@ class Lane(Workers):
     def pump(self, load: Load) -> None:
         """Load what there is room for; called once for each `come`, and for each call of ``summon``."""
         with self._mutex:
-            self._coming -= 1
+            # Somebody may come who was given up, as there was no thread for him.
+            self._coming = max(0, self._coming - 1)
             self._look_locked()
         while self._take_room():
             self._fill(None, load)
@@ -107,7 +116,7 @@ class Lane(Workers):
 
     def _take_room(self) -> bool:
         # Looked at without the mutex, which is right: who queues something after this finds `hungry` set.
-        if not self._queue:
+        if not (self._queue or self._next):
             return False
         with self._mutex:
             if self._inside >= self.limit:
@@ -119,31 +128,51 @@ class Lane(Workers):
     def _fill(self, item: Item | None, load: Load) -> None:
         """Use the room that the caller has: for ``item``, or for what comes next; or give it back."""
         while True:
+            if self._inside > self.limit and self._give_back(item):
+                return
             if item is None:
                 item = self._pull()
                 if item is None:
                     return
-                if not (self._admit(item) and self._in_line(item)):
-                    item = None
-                    continue
             if self._send(item, load):
                 return
             item = self._following(item)
 
-    def _pull(self) -> Item | None:
-        try:
-            return self._queue.popleft()
-        except IndexError:
-            pass
+    def _give_back(self, item: Item | None) -> bool:
+        """Give back room that there is no more since the limit went down; False if there is."""
         with self._mutex:
+            if self._inside <= self.limit:
+                return False
             self._inside -= 1
+            if item is not None:
+                self._next.append(item)
             self._look_locked()
-        if self._point is not None:
-            self._point("park")
-        # Queued by somebody who still saw it all taken.
-        if self._take_room():
-            return self._pull()
-        return None
+            return True
+
+    def _pull(self) -> Item | None:
+        """The next item whose turn it is; None, and the room given back, when there is none."""
+        while True:
+            if self._next:
+                try:
+                    return self._next.popleft()
+                except IndexError:  # another thread has taken it
+                    continue
+            try:
+                item = self._queue.popleft()
+            except IndexError:
+                pass
+            else:
+                if self._admit(item) and self._in_line(item):
+                    return item
+                continue
+            with self._mutex:
+                self._inside -= 1
+                self._look_locked()
+            if self._point is not None:
+                self._point("park")
+            # Queued by somebody who still saw it all taken.
+            if not self._take_room():
+                return None
 
     def _in_line(self, item: Item) -> bool:
         """Whether it is the item's turn; if not, it stands in line."""
@@ -174,7 +203,7 @@ class Lane(Workers):
         with self._mutex:
             self.limit = max_workers
             self._look_locked()
-        if self._queue and self.hungry:
+        if (self._queue or self._next) and self.hungry:
             self.summon()
 
     def close(self) -> None:

@@ -23,6 +23,7 @@ from routilux.runtime import lock_types, new_user_lock, new_user_rlock
 from routilux.slot import Slot
 
 __all__ = [
+    "CONFIG",
     "Body",
     "Links",
     "Op",
@@ -48,6 +49,7 @@ BASE = frozenset(vars(Routine()))
 """Attributes that every routine has; of these only the configuration is its state."""
 
 CONFIG = "_config"
+"""The attribute that is a routine's configuration."""
 
 _LINKED = (Slot, Event)
 
@@ -153,7 +155,7 @@ def _exception(cls: type[BaseException], args: tuple[Any, ...], attributes: dict
     base = next(each for each in cls.__mro__ if each.__module__ == "builtins")
     error: BaseException = base.__new__(cls, *args)
     cast("Any", base).__init__(error, *args)
-    error.args = args
+    BaseException.args.__set__(error, args)  # type: ignore[attr-defined] # some allow no attribute to be set
     vars(error).update(attributes)
     return error
 

@@ -7,6 +7,7 @@ is written down, and entered there when the handler has ended. What it would hav
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from functools import partial
 from operator import is_
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ from routilux.engine import context
 from routilux.engine.binding import Call, bind
 from routilux.exceptions import CannotTravelError, NotHereError
 from routilux.remote.parcel import (
+    CONFIG,
     Body,
     Op,
     Outcome,
@@ -101,6 +103,13 @@ def perform(calls: Sequence[tuple[bytes, bytes]], by_value: bool = False) -> lis
 
 
 def _perform(recipe: bytes, body: bytes, by_value: bool) -> bytes:
+    try:
+        return _played(recipe, body, by_value)
+    except BaseException as error:  # noqa: BLE001 - the others that have travelled along are not to suffer
+        return _refusal(CannotTravelError("what a handler has done", f"a worker cannot say it: {_said(error)}"))
+
+
+def _played(recipe: bytes, body: bytes, by_value: bool) -> bytes:
     stages = _stages_here()
     try:
         stage = stages.take(recipe)
@@ -116,7 +125,14 @@ def _perform(recipe: bytes, body: bytes, by_value: bool) -> bytes:
 
 
 def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {_message_of(error)}"
+
+
+def _message_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException:  # noqa: BLE001 - an exception's class may be anybody's
+        return "(no message: its __str__ failed)"
 
 
 def _refusal(error: BaseException) -> bytes:
@@ -159,9 +175,14 @@ class _Stage:
         before = self._bare
         error: BaseException | None = None
         try:
-            if given.state is not None or not _same(vars(routine), before):
+            # Its configuration may have been changed in place.
+            if given.state is not None or before[CONFIG] or not _same(vars(routine), before):
+                before[CONFIG].clear()
                 restore_state(routine, given.state)
                 before = dict(vars(routine))
+        except BaseException as raised:  # noqa: BLE001 - a class's own __setstate__; there is no state to take home
+            return Outcome(None, [], clock() - began, raised)
+        try:
             call = self._calls.get(given.names)
             if call is None:
                 call = self._calls[given.names] = self._binding.plan(given.names)
@@ -179,7 +200,10 @@ class _Stage:
             if error is None and not _same(vars(routine), before):
                 error = self._changed(before)
             return Outcome(None, account.ops, spent, error)
-        state = state_of(routine)
+        try:
+            state = state_of(routine)
+        except BaseException as raised:  # noqa: BLE001 - a class's own __getstate__
+            return Outcome(None, [], spent, error or raised)
         if state is None and given.state is not None:
             state = (None, {})
         return Outcome(state, account.ops, spent, error)
@@ -240,7 +264,11 @@ class _Account:
     def flow(self) -> _Elsewhere:
         """The flow."""
         flow_id = self._recipe.flow_id
-        return _Elsewhere(f"flow {flow_id!r}", self._recipe.routine_id, flow_id=flow_id)
+        # `Routine.emit` may be told for which flow; here it is this one, or it is elsewhere.
+        return _Elsewhere(f"flow {flow_id!r}", self._recipe.routine_id, flow_id=flow_id, is_run_by=self._is_engine)
+
+    def _is_engine(self, engine: object) -> bool:
+        return engine is self
 
     def emit(self, _account: object, outlet: tuple[str, tuple[str, ...]], values: tuple[Any, ...]) -> None:
         """Note an emit."""
@@ -322,10 +350,7 @@ def _travelling(error: BaseException, routine: Routine, by_value: bool) -> BaseE
         # Read back, too: a class of which one instance makes no other is found out here.
         unpack(pack(error, routine, by_value=by_value), routine)
     except Exception:  # noqa: BLE001 - any exception class may be anybody's
-        try:
-            message = str(error)
-        except Exception:  # noqa: BLE001 - likewise
-            message = "(no message: its __str__ failed)"
-        error = RestoredError(type(error).__qualname__, message, text)
-    error.add_note(f"in a worker:\n{text}")
+        error = RestoredError(type(error).__qualname__, _message_of(error), text)
+    with suppress(Exception):  # some allow no attribute to be set
+        error.add_note(f"in a worker:\n{text}")
     return error

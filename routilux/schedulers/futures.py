@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ExecutorLike", "FuturesScheduler"]
 
+MAKINGS = 3
+"""How many executors are made, one after the other, to send one load."""
+
 
 class ExecutorLike(Protocol):
     """What activations can be sent to."""
@@ -168,12 +171,15 @@ class _ExecutorSender(Sender):
             BrokenExecutor: The executor is broken, and nobody has said how to make another one.
             RuntimeError: It was shut down.
         """
+        made = 0
         while True:
             executor = self._current()
+            made += 1
             try:
                 future: FutureLike = executor.submit(function, *args)
             except BrokenExecutor:
-                if self._make is None:
+                # One that is broken as soon as it is made is not mended by making another one.
+                if self._make is None or made > MAKINGS:
                     raise
                 # What was refused has not begun: no attempt of its activation is lost by that.
                 self._forget(executor)

@@ -75,9 +75,11 @@ class SimRuntime(Runtime):
         """Count: identifiers are the same in every execution of one schedule."""
         return f"{prefix}-{next(self._ids.setdefault(prefix, itertools.count(1)))}"
 
-    def at_exit(self, callback: Callable[[], object]) -> None:
+    def at_exit(self, callback: Callable[[], object], *, early: bool = False) -> None:  # noqa: ARG002 - one end for all
         """Call the bound method ``callback`` when the simulated program ends, if its object is there still."""
-        self._exit_calls.append(WeakMethod(callback))
+        call = WeakMethod(callback)
+        if call not in self._exit_calls:
+            self._exit_calls.append(call)
 
     def exit(self) -> None:
         """The end of the program: call what was asked for, the latest first, as ``atexit`` does."""

@@ -295,8 +295,8 @@ class NoTimers(Runtime):
     def new_event_loop(self):
         return self._inner.new_event_loop()
 
-    def at_exit(self, callback):
-        self._inner.at_exit(callback)
+    def at_exit(self, callback, *, early=False):
+        self._inner.at_exit(callback, early=early)
 
     def start_thread(self, target, name):
         if "timer" in name:

@@ -39,10 +39,10 @@ def no_second_look(monkeypatch):
     """Whoever finds the queue empty does not look again after saying so."""
 
     def pull(self):
-        try:
-            return self._queue.popleft()
-        except IndexError:
-            pass
+        while self._queue:
+            item = self._queue.popleft()
+            if self._admit(item) and self._in_line(item):
+                return item
         with self._mutex:
             self._inside -= 1
             self._look_locked()
