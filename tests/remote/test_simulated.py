@@ -12,11 +12,19 @@ from tests.exploring import explore
 from tests.remote.programs import NAP, PROGRAMS
 
 
+class Direct(SimulatedExecutor):
+    """Has outcomes entered in its own threads, as a process pool has."""
+
+
+Direct.__name__ = "ProcessPoolExecutor"
+
+
 def cluster(trouble: float) -> FuturesScheduler:
     """A scheduler on a cluster of one to three workers."""
     latency = {"kind": "uniform", "low": 0.0, "high": NAP}
     workers, breaks = random.randint(1, 3), bool(trouble) and random.random() < 0.3
-    return FuturesScheduler(lambda: SimulatedExecutor(workers, latency=latency, trouble=trouble, breaks=breaks))
+    kind = random.choice([SimulatedExecutor, Direct])
+    return FuturesScheduler(lambda: kind(workers, latency=latency, trouble=trouble, breaks=breaks))
 
 
 def hold(program, trouble, schedules):
