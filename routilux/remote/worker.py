@@ -44,6 +44,11 @@ if TYPE_CHECKING:
 
 __all__ = ["perform"]
 
+UNMADE = (
+    "a worker imports it by its name: define it where an import finds it, at the top level of a module and not under "
+    'if __name__ == "__main__", or send its code along (by_value=True, with cloudpickle)'
+)
+
 KEPT = 256
 """Recipes that a worker remembers."""
 
@@ -114,7 +119,8 @@ def _played(recipe: bytes, body: bytes, by_value: bool) -> bytes:
     try:
         stage = stages.take(recipe)
     except BaseException as error:  # noqa: BLE001 - whatever keeps a class from being imported here
-        return _refusal(CannotTravelError("what a worker is to run", f"it cannot be made there: {_said(error)}"))
+        problem = f"it cannot be made there: {_said(error)}"
+        return _refusal(CannotTravelError("what a worker is to run", problem, UNMADE))
     try:
         given = Body(*unpack(body, stage.routine))
     except BaseException as error:  # noqa: BLE001 - likewise
