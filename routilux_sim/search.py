@@ -123,6 +123,15 @@ class Search:
             count = begun if begun >= SETTLED else min(count, SETTLED - begun)
         return range(begun, min(begun + count, self._budget))
 
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The exploration's seed, and how many schedules it has at most."""
+        return self._seed, self._budget
+
+    def seed_of(self, number: int) -> int:
+        """What a schedule runs under, if its strategy does not keep the seed."""
+        return self._seed + number
+
     def is_settled(self, number: int) -> bool:
         """Whether the strategy learns nothing more from that schedule."""
         return self._settles and number >= SETTLED
