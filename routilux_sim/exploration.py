@@ -313,7 +313,10 @@ def explore(
         with closing(crew_of(campaign, target, executor, workers)) as crew:
             share = run_share(search, crew, keeper, lambda: None if seconds is None else seconds - (_clock() - began))
         with campaign.running():
-            return exploration.add_up(share, kept.seconds)
+            report = exploration.add_up(share, kept.seconds)
+        if share.stop is not None:
+            keeper.tell(share.stop.number, report.verdict, str(report))
+        return report
     assert workers is not None  # noqa: S101 - there is more than one
     check_can_share(chosen, workers, check_determinism)
     with shared_rows(campaign, search, workers) as rows, campaign.running():
@@ -403,8 +406,8 @@ class _Exploration:
 
     def _words_of_killing(self, stop: Stop) -> str:
         return (
-            f"seed {self._search.seed_of(stop.number)} ends the process that runs it ({stop.error}), each time and with "
-            "nothing else in it; what the program calls does that: see what, with faulthandler and that seed alone"
+            f"seed {self._search.seed_of(stop.number)} ends the process that runs it ({stop.error}), each time and "
+            "with nothing else in it; what the program calls does that: see what, with faulthandler and that seed alone"
         )
 
     def _ended(self) -> Report:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol, cast
 
 from routilux_sim.campaigns.chunks import Chunk, Knowledge, run_chunk, work_off
 from routilux_sim.campaigns.parts import Part
@@ -130,21 +130,24 @@ class ForkCrew:
         """See `Crew`."""
         from multiprocessing.connection import wait  # noqa: PLC0415 - likewise
 
-        ready = wait([connection for connection, (_, busy) in self._workers.items() if busy is not None], timeout)
-        for connection in ready:
-            process, key = self._workers[connection]  # type: ignore[index] # one of ours
-            assert key is not None  # noqa: S101 - only those that are busy were asked
-            try:
-                answer = connection.recv()  # type: ignore[union-attr] # likewise
-            except (EOFError, ConnectionResetError):
-                how = self._bury(connection)  # type: ignore[arg-type] # likewise
-                self._fork()
-                return Death((key,), True, how)
-            self._workers[connection] = process, None  # type: ignore[index] # likewise
-            if isinstance(answer, BaseException):
-                raise answer
-            return key, answer
+        busy = [connection for connection, (_, key) in self._workers.items() if key is not None]
+        for connection in wait(busy, timeout):
+            return self._taken(cast("Connection", connection))
         return None
+
+    def _taken(self, connection: Connection) -> tuple[int, Part] | Death:
+        process, key = self._workers[connection]
+        assert key is not None  # noqa: S101 - only those that are busy were asked
+        try:
+            answer: Any = connection.recv()
+        except (EOFError, ConnectionResetError):
+            how = self._bury(connection)
+            self._fork()
+            return Death((key,), True, how)
+        self._workers[connection] = process, None
+        if isinstance(answer, BaseException):
+            raise answer
+        return key, answer
 
     def _bury(self, connection: Connection) -> str:
         process, _ = self._workers.pop(connection)
@@ -235,13 +238,13 @@ class ExecutorCrew:
     def take(self, timeout: float | None) -> tuple[int, Part] | Death | None:
         """See `Crew`."""
         ends = None if timeout is None else _clock() + timeout
-        while True:
+        key, future = -1, None
+        # Those of an executor that is no more are passed over.
+        while self._out.get(key) is not future or future is None:
             try:
                 key, future = self._done.get(timeout=None if ends is None else max(ends - _clock(), 0.0))
             except Empty:
                 return None
-            if self._out.get(key) is future:
-                break
         try:
             part: Part = future.result()
         except (KeyboardInterrupt, SystemExit):

@@ -1,9 +1,9 @@
 """Deals the schedules of a round to a crew, and goes on until what came of it is what one process would have seen.
 
-How many schedules are dealt at a time depends on how long they take, on how many are left and on who is free; what comes
-of them does not, since a chunk is a pure function. So one that is lost with its process is dealt again; one that kills
-its process is dealt in halves, down to the schedule that does it. A schedule that fails makes all those after it void,
-and those before it are waited for: it may not be the first.
+How many schedules are dealt at a time depends on how long they take, on how many are left and on who is free; what
+comes of them does not, since a chunk is a pure function. So one that is lost with its process is dealt again; one that
+kills its process is dealt in halves, down to the schedule that does it. A schedule that fails makes all those after it
+void, and those before it are waited for: it may not be the first.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SECONDS = 1.0
 """Real time that a chunk is to take."""
 
 LEAST = 0.02
-"""Real time that one is to take at least, if it is not for want of schedules: below, handing it out is what takes time."""
+"""Real time that one is to take at least, unless there are too few schedules: below, handing it out takes the time."""
 
 MOST = 1 << 20
 """Schedules of a chunk at most."""

@@ -14,13 +14,14 @@ from array import array
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from routilux._version import __version__
 from routilux.documents import write_document
-from routilux_sim.campaigns.parts import Part, Stop, joined
+from routilux_sim.campaigns.parts import STOP_KINDS, Part, Stop, joined
 from routilux_sim.excerpts import excerpt
 from routilux_sim.judge.races import Access, Call, Race
+from routilux_sim.judge.verdict import Verdict
 from routilux_sim.kernel.errors import SimulationError
 
 __all__ = ["FORMAT", "VERSION", "CampaignFile", "CampaignFileError", "load_campaign", "save_campaign", "share_of"]
@@ -47,6 +48,7 @@ class CampaignFile:
         first, end: The numbers of the share's schedules.
         seconds: Real time that was spent.
         parts: What came of those that have run, in order.
+        told: What was found out about a schedule that stopped it: number, verdict and words; None if nothing was.
         path: Of the file, for messages.
     """
 
@@ -58,6 +60,7 @@ class CampaignFile:
     end: int
     seconds: float = 0.0
     parts: list[Part] = field(default_factory=list)
+    told: tuple[int, Verdict, str] | None = None
     path: str = ""
 
     @property
@@ -115,6 +118,7 @@ def save_campaign(kept: CampaignFile, path: str | os.PathLike[str]) -> None:
         "first": kept.first,
         "end": kept.end,
         "seconds": kept.seconds,
+        "told": kept.told,
         "parts": [_written(part) for part in joined(kept.parts)],
     }
     Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -191,6 +195,7 @@ def load_campaign(path: str | os.PathLike[str]) -> CampaignFile:
         end=end,
         seconds=float(_field(place, document, "seconds", int | float)),
         parts=parts,
+        told=_made(place, "told", document, _told),
         path=os.fspath(path),
     )
 
@@ -260,10 +265,19 @@ def _unfair(value: Any) -> tuple[int, str] | None:
     return _whole(number), _words(error)
 
 
+def _told(value: Any) -> tuple[int, Verdict, str] | None:
+    if value is None:
+        return None
+    number, verdict, words = value
+    if verdict not in get_args(Verdict):
+        raise ValueError(f"a verdict is one of {', '.join(get_args(Verdict))}")
+    return _whole(number), verdict, _words(words)
+
+
 def _stop(value: Any) -> Stop | None:
     if value is None:
         return None
-    if value["kind"] not in {"failed", "killed", "only-one", "over"}:
+    if value["kind"] not in STOP_KINDS:
         raise ValueError("its kind is unknown")
     return Stop(_whole(value["number"]), value["kind"], _words(value["strategy"]), _words(value["error"]))
 
@@ -275,5 +289,7 @@ def _race(value: Any) -> Race:
 
 def _access(value: Any) -> Access:
     task, op, stack, locks = value
-    calls = tuple(Call(_words(file), _whole(line), _words(function), _words(source)) for file, line, function, source in stack)
+    calls = tuple(
+        Call(_words(file), _whole(line), _words(function), _words(source)) for file, line, function, source in stack
+    )
     return Access(_words(task), _words(op), calls, tuple(_words(lock) for lock in locks))

@@ -1,4 +1,4 @@
-"""What is settled before a campaign begins: that it can be shared, which share it is, who runs it, what there is of it."""
+"""What is settled before a campaign begins: that it can be shared, which share it is, who runs it, what has run."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def check_settles(strategy: Strategy, what: str, check_determinism: bool) -> Non
     """
     if not settles(strategy):
         raise ValueError(
-            f"strategy {strategy.name!r} makes schedules of what it has learned from all those before, so it does not go "
-            f"with {what}; take 'mix', 'random', 'pct', 'pos' or 'surw'"
+            f"strategy {strategy.name!r} makes schedules of what it has learned from all those before, so it does not "
+            f"go with {what}; take 'mix', 'random', 'pct', 'pos' or 'surw'"
         )
     if check_determinism:
         raise ValueError(f"check_determinism works in one process, not with {what}; leave one of them out")
@@ -77,7 +77,9 @@ def settings_of(target: Target, seed: int, schedules: int, strategy: Strategy | 
     return plain
 
 
-def opened(target: Target, program: Any, settings: dict[str, Any], shard: tuple[int, int], path: str | None) -> CampaignFile:
+def opened(
+    target: Target, program: Any, settings: dict[str, Any], shard: tuple[int, int], path: str | None
+) -> CampaignFile:
     """What is known of a share: what its file holds, or nothing yet.
 
     Raises:

@@ -16,10 +16,13 @@ from routilux_sim.judge.races import Race, merge
 if TYPE_CHECKING:
     from routilux_sim.search import Row
 
-__all__ = ["Part", "Stop", "first_stop", "joined", "stop_of"]
+__all__ = ["STOP_KINDS", "Part", "Stop", "first_stop", "joined", "stop_of"]
 
-StopKind = Literal["failed", "killed", "only-one", "over"]
-"""A schedule that did not end by itself; one that ended its process; one that left nothing to choose; none is left."""
+StopKind = Literal["failed", "inconclusive", "killed", "only-one", "over"]
+"""A schedule that failed; one that says nothing of the program; one that ended its process; one that left nothing to
+choose; none is left."""
+
+STOP_KINDS = frozenset({"failed", "inconclusive", "killed", "only-one", "over"})
 
 
 class Stop(NamedTuple):
@@ -103,7 +106,8 @@ def stop_of(row: Row) -> Stop | None:
     if row.is_unfair:
         return None
     if row.error is not None:
-        return Stop(row.number, "failed", row.strategy, row.error)
+        is_failure = row.execution is None or row.execution.kind is not None
+        return Stop(row.number, "failed" if is_failure else "inconclusive", row.strategy, row.error)
     return Stop(row.number, "only-one", row.strategy) if row.only_one else None
 
 

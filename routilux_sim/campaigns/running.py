@@ -21,6 +21,7 @@ from routilux_sim.strategy._protocol import SETTLED
 
 if TYPE_CHECKING:
     from routilux_sim.campaigns.crews import Crew
+    from routilux_sim.judge.verdict import Verdict
     from routilux_sim.search import Search
 
 __all__ = ["Keeper", "Shared", "run_share"]
@@ -76,6 +77,12 @@ class Keeper:
         kept.parts = joined([*kept.parts, *self._parts])
         self._parts = []
         kept.seconds = self._before + _clock() - self._began
+
+    def tell(self, number: int, verdict: Verdict, words: str) -> None:
+        """Keep what was found out about a schedule that stopped it."""
+        self.kept.told = number, verdict, words
+        self._is_new = True
+        self.save()
 
     def save(self) -> None:
         """Write the file, if there is something that is not in it."""

@@ -76,8 +76,8 @@ def packed(target: Target) -> bytes:
     except Exception as error:
         what = "its invariants" if target.program is None else f"{target.program!r}"
         raise ValueError(
-            f"the exploration cannot go to an executor: {what} cannot be pickled ({type(error).__name__}: {error}); give "
-            "functions of a module, or the program's import path, 'package.module:function'"
+            f"the exploration cannot go to an executor: {what} cannot be pickled ({type(error).__name__}: {error}); "
+            "give functions of a module, or the program's import path, 'package.module:function'"
         ) from error
 
 
