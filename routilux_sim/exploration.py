@@ -301,7 +301,7 @@ def explore(
     exploration.shrink = shrink
     exploration.on_failure = on_failure
     if in_chunks:
-        check_settles(chosen, in_chunks[0], check_determinism)
+        check_settles(chosen, named if isinstance(named, str) else chosen.name, in_chunks[0], check_determinism)
     elif workers in {None, 1}:
         with campaign.running():
             return exploration.run(search.rows())

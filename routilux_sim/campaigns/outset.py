@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 __all__ = ["check_settles", "check_shard", "crew_of", "opened", "settings_of"]
 
 
-def check_settles(strategy: Strategy, what: str, check_determinism: bool) -> None:
+def check_settles(strategy: Strategy, name: str, what: str, check_determinism: bool) -> None:
     """Refuse what cannot be run in chunks.
 
     Args:
         strategy: Makes the decisions.
+        name: What it was asked for by.
         what: What asks for chunks, for the message.
         check_determinism: Whether each schedule is to run twice.
 
@@ -33,7 +34,7 @@ def check_settles(strategy: Strategy, what: str, check_determinism: bool) -> Non
     """
     if not settles(strategy):
         raise ValueError(
-            f"strategy {strategy.name!r} makes schedules of what it has learned from all those before, so it does not "
+            f"strategy {name!r} makes schedules of what it has learned from all those before, so it does not "
             f"go with {what}; take 'mix', 'random', 'pct', 'pos' or 'surw'"
         )
     if check_determinism:
