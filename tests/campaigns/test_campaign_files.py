@@ -1,4 +1,4 @@
-"""A campaign that is interrupted goes on, shares add up to the whole, and files that do not belong together are told."""
+"""A campaign that is interrupted goes on, shares add up to the whole, and what does not belong together is refused."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as generators
 
-from routilux_sim import CampaignFileError, explore
+from routilux_sim import CampaignFileError, cli_programs, explore
 from routilux_sim.campaigns.dealing import without
 from routilux_sim.campaigns.files import load_campaign, share_of
 from routilux_sim.campaigns.merging import added_up, merged
@@ -142,7 +142,7 @@ def test_a_file_of_something_else_is_refused(tmp_path):
     ):
         with pytest.raises(CampaignFileError, match=words):
             explore(programs.passing, **{**options, **others})
-    with pytest.raises(CampaignFileError, match="'program' is 'tests.campaigns.programs:passing'"):
+    with pytest.raises(CampaignFileError, match=r"'program' is 'tests\.campaigns\.programs:passing'"):
         explore(programs.rare, **options)
 
 
@@ -211,7 +211,6 @@ def command(*arguments):
 @pytest.fixture
 def explored(tmp_path, monkeypatch):
     """Files of shares, made as the command line makes them, but in this process."""
-    from routilux_sim import cli_programs
 
     def explore_here(program, **options):
         return explore(program, **{**options, "executor": Shuffled(1), "shrink": False})

@@ -6,7 +6,8 @@ import signal
 import pytest
 from click.testing import CliRunner
 
-from routilux_sim import explore
+from routilux.schedulers.ray import RayExecutor
+from routilux_sim import cli_engines, explore
 from routilux_sim.cli import cli
 from tests.campaigns import programs
 from tests.campaigns.programs import told
@@ -18,17 +19,26 @@ def command(*arguments):
     return CliRunner().invoke(cli, [str(argument) for argument in arguments])
 
 
+@pytest.fixture(scope="module")
+def cluster():
+    distributed = pytest.importorskip("distributed")
+    options = {"processes": True, "n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(host="127.0.0.1", **options) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def executor():
+    pytest.importorskip("ray")
+    executor = RayExecutor(num_cpus=2, include_dashboard=False, logging_level="error", log_to_driver=False)
+    yield executor
+    executor.shutdown()
+
+
 @pytest.mark.long
 @pytest.mark.filterwarnings("default")  # what Dask and Tornado leave behind at their end is theirs
 class TestDask:
     """On a `LocalCluster` of two processes."""
-
-    @pytest.fixture(scope="class")
-    def cluster(self):
-        distributed = pytest.importorskip("distributed")
-        options = {"processes": True, "n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
-        with distributed.LocalCluster(host="127.0.0.1", **options) as cluster:
-            yield cluster
 
     @pytest.mark.parametrize("program", PROGRAMS)
     def test_it_comes_to_the_same(self, cluster, program):
@@ -52,27 +62,22 @@ class TestDask:
         assert not victims
         assert told(report) == alone
 
-    def test_the_command_line_connects(self, cluster):
+    def test_the_command_line_connects(self, cluster, monkeypatch):
         """By its address; and says so when there is nothing there."""
         path = "tests.campaigns.programs:passing"
         result = command("explore", path, "--schedules", 300, "--dask", cluster.scheduler_address)
         assert result.exit_code == 0, result.output
         assert result.stdout.startswith("passed: 300 schedules")
+        monkeypatch.setattr(cli_engines, "PATIENCE", 0.5)
+        result = command("explore", path, "--dask", "tcp://127.0.0.1:1")
+        assert result.exit_code == 2
+        assert "--dask: there is no Dask cluster at 'tcp://127.0.0.1:1'" in result.stderr
 
 
 @pytest.mark.ray
 @pytest.mark.filterwarnings("default")  # likewise
 class TestRay:
     """On a cluster of two processors that the executor makes for itself."""
-
-    @pytest.fixture(scope="class")
-    def executor(self):
-        pytest.importorskip("ray")
-        from routilux.schedulers.ray import RayExecutor
-
-        executor = RayExecutor(num_cpus=2, include_dashboard=False, logging_level="error", log_to_driver=False)
-        yield executor
-        executor.shutdown()
 
     def test_it_is_an_executor(self, executor):
         """Values and errors come back as futures, and it knows how many calls run at a time."""
