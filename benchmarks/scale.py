@@ -47,9 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(campaigns.__doc__)
         return 0
     report = run(short=options.short)
-    print(
-        f"\nHow the figures for {', '.join(f'{n:,}' for n in campaigns.CORES)} cores come about:\n\n{campaigns.__doc__}"
-    )
+    print(f"\n{campaigns.__doc__}")
     report.write_json(options.json)
     print(f"written: {options.json}")
     missed = list(report.missed(options.tolerance))
