@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from routilux_sim.execution import Campaign
 
-__all__ = ["Crew", "Death", "Executor", "ExecutorCrew", "ForkCrew", "is_death"]
+__all__ = ["Crew", "Death", "Executor", "ExecutorCrew", "ForkCrew", "HereCrew", "is_death"]
 
 Executor = Any
 """Something with ``submit(fn, *args)`` that returns a future, or a function without arguments that makes one."""
@@ -79,6 +79,32 @@ def is_death(error: BaseException) -> bool:
     if isinstance(error, BrokenExecutor | CancelledError):
         return True
     return any(kind.__name__ in DEATHS for kind in type(error).__mro__)
+
+
+class HereCrew:
+    """This process itself.
+
+    Args:
+        campaign: What it runs.
+    """
+
+    places = 1
+
+    def __init__(self, campaign: Campaign) -> None:
+        self._campaign = campaign
+        self._done: list[tuple[int, Part]] = []
+
+    def give(self, key: int, knowledge: Knowledge, chunk: Chunk) -> None:
+        """See `Crew`."""
+        with self._campaign.running():
+            self._done.append((key, work_off(self._campaign, knowledge, chunk)))
+
+    def take(self, timeout: float | None) -> tuple[int, Part] | Death | None:  # noqa: ARG002 - a crew's
+        """See `Crew`."""
+        return self._done.pop()
+
+    def close(self) -> None:
+        """See `Crew`."""
 
 
 class ForkCrew:

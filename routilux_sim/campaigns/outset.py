@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from routilux_sim.campaigns.crews import Crew, Executor, ExecutorCrew, ForkCrew
+from routilux_sim.campaigns.crews import Crew, Executor, ExecutorCrew, ForkCrew, HereCrew
 from routilux_sim.campaigns.files import CampaignFile, load_campaign, share_of
 from routilux_sim.campaigns.targets import Target, packed
+from routilux_sim.kernel.core import active
 from routilux_sim.replay_files import digest_of, path_of
 from routilux_sim.strategy._protocol import settles
 from routilux_sim.workers import check_can_fork
@@ -103,9 +104,13 @@ def crew_of(campaign: Campaign, target: Target, executor: Executor | None, worke
     Raises:
         ValueError: The program cannot travel.
         TypeError: The executor is none.
-        RuntimeError: This process cannot be forked.
+        RuntimeError: This process cannot be forked, or is itself simulated.
     """
+    if active() is not None:
+        raise RuntimeError("a simulated program cannot explore in chunks; explore outside of the simulation")
     if executor is not None:
         return ExecutorCrew(packed(target), executor, workers)
-    check_can_fork(workers or 1)
-    return ForkCrew(campaign, workers or 1)
+    if workers is None:
+        return HereCrew(campaign)
+    check_can_fork(workers)
+    return ForkCrew(campaign, workers)

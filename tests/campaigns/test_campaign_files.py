@@ -61,7 +61,7 @@ def test_an_interrupted_campaign_goes_on(tmp_path, strategy, program):
         except KeyboardInterrupt:
             done = load_campaign(file).done
             assert not [numbers for old in before for numbers in without(old, done)], "something was lost"
-    assert told(explore(program, executor=Shuffled(0), campaign_file=file, **options)) == alone
+    assert told(explore(program, campaign_file=file, **options)) == alone
     # Once it has ended, nothing but a failure runs again.
     assert told(explore(program, executor=Shuffled(0), campaign_file=file, **options)) == alone
 
