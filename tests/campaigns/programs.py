@@ -83,6 +83,20 @@ def unfinished() -> None:
     in_threads(*[lambda: [many.value for _ in range(50)]] * 2)
 
 
+def impatient() -> None:
+    """One thread looks again and again whether another one has been there."""
+    flag = Variable("flag")
+
+    def wait() -> None:
+        while not flag.value:
+            pass
+
+    def come() -> None:
+        flag.value = 1
+
+    in_threads(wait, come)
+
+
 def told(report: Any) -> Any:
     """All that a report says, but for real time."""
     failure = report.failure

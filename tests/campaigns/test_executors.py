@@ -230,6 +230,14 @@ def test_time_can_be_up():
     assert 0 < report.schedules < 10_000_000
 
 
+def test_one_that_is_cut_short_by_its_strategy_is_told_by_its_seed():
+    """The same as in one process: others ran all the same."""
+    options = {"strategy": "pct:2", "schedules": 60, "seed": 20, "max_steps": 200, "instrument": None}
+    alone = explore(programs.impatient, **options)
+    assert alone.verdict == "inconclusive"
+    assert told(explore(programs.impatient, executor=Shuffled(1), **options)) == told(alone)
+
+
 def test_a_schedule_that_says_nothing_is_inconclusive():
     """A limit that is hit elsewhere is hit here again."""
     options = {"strategy": "random", "schedules": 50, "max_steps": 40, "instrument": None}
