@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Processes that share the test suite.
 JOBS ?= auto
 
-.PHONY: help demo test test-long test-thorough test-ray lint format scenario docs quality quality-short bench bench-page bench-peers bench-short soak crash clean
+.PHONY: help demo test test-long test-thorough test-ray lint format scenario docs quality quality-short bench bench-page bench-peers bench-scale bench-short soak crash clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -85,6 +85,9 @@ bench-short: $(BIN)/.ready ## the same, once over lightly, failing if the simula
 	@$(BIN)/python -m benchmarks.engine --short
 	@$(BIN)/python -m benchmarks.simulator --short --no-peers --check --tolerance 2
 	@$(BIN)/python -m benchmarks.soak --short
+
+bench-scale: $(BIN)/.ready ## beyond one process: what it costs, what it brings, and what more than this machine would
+	@$(BIN)/python -m benchmarks.scale $(ARGS)
 
 soak: $(BIN)/.ready ## a million activations under every error strategy: none stuck, memory flat
 	@$(BIN)/python -m benchmarks.soak $(ARGS)

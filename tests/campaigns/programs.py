@@ -83,6 +83,12 @@ def unfinished() -> None:
     in_threads(*[lambda: [many.value for _ in range(50)]] * 2)
 
 
+def plodding() -> None:
+    """Takes some milliseconds, really."""
+    passing()
+    sum(range(200_000))
+
+
 def impatient() -> None:
     """One thread looks again and again whether another one has been there."""
     flag = Variable("flag")
