@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from routilux_sim.campaigns.files import CampaignFileError as CampaignFileError
     from routilux_sim.execution import Execution as Execution
     from routilux_sim.executor import SimulatedExecutor as SimulatedExecutor
     from routilux_sim.exploration import Failure as Failure
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from routilux_sim.strategy import Strategy as Strategy
 
 _HOMES = {
+    "CampaignFileError": "routilux_sim.campaigns.files",
     "DataRaceError": "routilux_sim.kernel.errors",
     "DeadlockError": "routilux_sim.kernel.errors",
     "DivergenceError": "routilux_sim.kernel.errors",

@@ -9,6 +9,7 @@ import click
 from routilux._version import __version__
 from routilux_sim import boundary
 from routilux_sim.boundary.table import render
+from routilux_sim.cli_campaigns import COMMANDS as CAMPAIGNS
 from routilux_sim.cli_from_log import COMMANDS as FROM_LOG_COMMANDS
 from routilux_sim.cli_pictures import COMMANDS as PICTURES
 from routilux_sim.cli_programs import COMMANDS
@@ -49,5 +50,5 @@ def show_boundary(modules: tuple[str, ...], status: str | None, as_json: bool) -
     click.echo("\n".join(render(chosen)))
 
 
-for _command in (*COMMANDS, *RUN_COMMANDS, *FROM_LOG_COMMANDS, *PICTURES):
+for _command in (*COMMANDS, *RUN_COMMANDS, *FROM_LOG_COMMANDS, *PICTURES, *CAMPAIGNS):
     cli.add_command(_command)

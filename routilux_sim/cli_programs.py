@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,9 @@ import click
 
 from routilux.loading import LoadError, load_callable
 from routilux_sim.artifacts import FOLDER, Artifacts
+from routilux_sim.campaigns.files import share_of
+from routilux_sim.cli_engines import ENGINES, engine
+from routilux_sim.cli_progress import Progress
 from routilux_sim.cli_subjects import Subject, is_scenario, load_program, load_subject
 from routilux_sim.excerpts import excerpt
 from routilux_sim.execution import Execution
@@ -29,11 +31,8 @@ from routilux_sim.replays import replay as run_again
 
 __all__ = ["ARTIFACTS", "COMMANDS", "INSTRUMENT", "ONLY_FROM", "check_exceptions", "instrument_of", "opened"]
 
-QUIET = 2.0
-"""Real seconds before progress is shown."""
-
-# Bound before the simulated world takes its place.
-_clock = time.perf_counter
+INTERRUPTED = 130
+"""The exit code of a program that Ctrl-C has ended."""
 
 PROGRAM = click.argument("path", metavar="MODULE:CALLABLE")
 SAME_PROGRAM = click.argument("path", metavar="[PROGRAM]", required=False)
@@ -74,7 +73,7 @@ INSTRUMENT = click.option(
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Begin no other after so much real time.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--strategy", help="What makes the decisions; the default is explore()'s.")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes that share the schedules.")
+@ENGINES
 @INSTRUMENT
 @click.option("--races", type=click.Choice(["report", "fail"]), help="What becomes of data races.")
 @click.option(
@@ -95,6 +94,10 @@ def explore_program(
     seed: int,
     strategy: str | None,
     workers: int | None,
+    dask: str | None,
+    ray: str | None,
+    campaign: Path | None,
+    shard: tuple[int, int] | None,
     instrument: tuple[str, ...],
     races: str | None,
     allow_races: tuple[str, ...],
@@ -103,6 +106,9 @@ def explore_program(
     only_from: tuple[str, ...],
 ) -> None:
     """Run MODULE:CALLABLE under many schedules, and explain the first that breaks it.
+
+    With --dask, --ray, --campaign or --shard the strategy is 'mix' unless it is given: schedules that do not come out
+    of each other can be run anywhere, in any order.
 
     Exits with 0 when no schedule failed, 1 when one did or nothing can be said, and 2 when the program cannot be used.
     """
@@ -116,9 +122,12 @@ def explore_program(
         "max_steps": max_steps,
         "faults": None if faults is None else _plan(faults, only_from),
         "swarm": swarm or None,
+        "campaign_file": campaign,
+        "shard": shard,
     }
     kept = Artifacts(artifacts, path.replace(":", "."), path, digest_of(program))
-    progress = _Progress(schedules)
+    share = schedules if shard is None else len(share_of(schedules, shard))
+    progress = Progress(share)
 
     def found(execution: Execution) -> None:
         progress.end()
@@ -126,20 +135,30 @@ def explore_program(
         click.echo(f"seed {execution.seed} failed, kept in {kept.original}; looking for what is simpler …", err=True)
 
     try:
-        report = explore(
-            program,
-            schedules=schedules,
-            seconds=seconds,
-            seed=seed,
-            progress=progress,
-            on_failure=found,
-            instrument=instrument_of(instrument),
-            **{name: value for name, value in options.items() if value is not None},
-        )
+        with engine(dask, ray) as executor:
+            report = explore(
+                program,
+                schedules=schedules,
+                seconds=seconds,
+                seed=seed,
+                progress=progress,
+                on_failure=found,
+                instrument=instrument_of(instrument),
+                executor=executor,
+                **{name: value for name, value in options.items() if value is not None},
+            )
+    except KeyboardInterrupt:
+        progress.end()
+        if campaign is None:
+            raise
+        click.echo(f"interrupted; what has run is in {campaign}, and the same command goes on", err=True)
+        sys.exit(INTERRUPTED)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     except OSError as error:
-        raise click.ClickException(f"cannot keep the failure in {artifacts}: {error}") from error
+        raise click.ClickException(f"cannot keep what is found: {error}") from error
+    except RuntimeError as error:
+        raise click.ClickException(str(error)) from error
     finally:
         progress.end()
     _keep_shrunk(report, kept)
@@ -328,36 +347,6 @@ def _print_inconclusive(execution: Execution) -> None:
     if isinstance(error, DivergenceError):
         for note in getattr(error, "__notes__", ()):
             click.echo(note)
-
-
-class _Progress:
-    """Shows on standard error how far an exploration is, once it takes long.
-
-    Args:
-        total: How many schedules there are at most.
-    """
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._began = self._shown = _clock()
-        self._is_live = sys.stderr.isatty()
-        self._open = False
-
-    def __call__(self, count: int) -> None:
-        """Hear how many have run."""
-        now = _clock()
-        if now - self._shown < (QUIET if not self._is_live or not self._open else QUIET / 10):
-            return
-        self._shown = now
-        text = f"{count} of at most {self._total} schedules, {now - self._began:.0f} s"
-        click.echo(f"\r{text} " if self._is_live else text, err=True, nl=not self._is_live)
-        self._open = self._is_live
-
-    def end(self) -> None:
-        """Leave the line."""
-        if self._open:
-            click.echo(err=True)
-            self._open = False
 
 
 COMMANDS = (explore_program, replay_file, shrink_file, explain_file)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
-if TYPE_CHECKING:
-    from routilux_sim.footprint import Footprint
+from routilux_sim.footprint import Footprint
 
 __all__ = ["Coverage"]
 
@@ -48,6 +47,12 @@ class Coverage:
             self._curve.append((self.schedules, len(self._times)))
             self._next *= 2
         return not times or len(self._pairs) > before
+
+    def add_all(self, kinds: Iterable[int], pairs: Iterable[int]) -> None:
+        """Count schedules of which only that is known: the class of each, in order, and the pairs of all of them."""
+        for kind in kinds:
+            self.add(Footprint(kind, ()))
+        self._pairs.update(pairs)
 
     @property
     def classes(self) -> int:

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from datetime import datetime
 from typing import Any
 
+from routilux_sim.campaigns.crews import Executor
+from routilux_sim.campaigns.outset import check_settles, check_shard, crew_of, opened, settings_of
+from routilux_sim.campaigns.parts import Stop
+from routilux_sim.campaigns.running import Keeper, Shared, run_share
+from routilux_sim.campaigns.targets import Target
 from routilux_sim.coverage import Coverage
 from routilux_sim.determinism.check import check_again
 from routilux_sim.execution import Campaign, Execution, Program
-from routilux_sim.explanation import explain, explain_findings, sentence_of
 from routilux_sim.faults.arming import FaultsGiven, arm
 from routilux_sim.findings import Findings, investigate
 from routilux_sim.judge.invariants import Invariant
 from routilux_sim.judge.races import Race, RaceMode, merge, policy_of
-from routilux_sim.judge.verdict import FailureKind, Verdict, of_campaign, words_of_proof
+from routilux_sim.judge.verdict import of_campaign, words_of_proof
+from routilux_sim.judgement import Failure, Report
 from routilux_sim.kernel.core import HANG_SECONDS, Limits
 from routilux_sim.kernel.errors import InconclusiveError, NondeterminismError
-from routilux_sim.points.code_under_test import Instrument
+from routilux_sim.points.code_under_test import Instrument, check_instrument
 from routilux_sim.replays import rerun
-from routilux_sim.schedule import Schedule
 from routilux_sim.search import Row, Search
 from routilux_sim.simulation import check_seed, epoch_of
 from routilux_sim.strategy import Strategy, make_strategy
+from routilux_sim.strategy._protocol import settles
 from routilux_sim.workers import check_can_share, check_workers, shared_rows
 
 __all__ = ["Failure", "InconclusiveError", "Report", "explore"]
@@ -37,150 +44,13 @@ SLOW = 1.5
 _clock = time.perf_counter
 
 
-class Failure:
-    """How a program broke.
-
-    Attributes:
-        kind: ``exception``, ``deadlock``, ``livelock``, ``race`` or ``invariant``.
-        exception: The program's exception, or a `DeadlockError` that says who waits for whom.
-        seed: What the program's randomness was seeded with. With ``"random"``, ``simulate(program, seed=seed)`` runs it
-            again; what other strategies do depends on the executions before.
-        strategy: The name of the strategy that found it: of the member, in a portfolio.
-        schedule: ``replay(program, schedule)`` runs it again, whatever the strategy.
-        shrunk: The simplest schedule that was found to fail in the same way; None without shrinking.
-        sentence: That one in a sentence: what is not as under FIFO; None without shrinking.
-        nearest_passing: A schedule that passes and differs from it in one decision; None if there is none at hand.
-        findings: All that is known of it, piece by piece; None without shrinking.
-        explanation: What happened, in words.
-    """
-
-    def __init__(
-        self, execution: Execution, kind: FailureKind, strategy: str, findings: Findings | None = None
-    ) -> None:
-        assert execution.error is not None  # noqa: S101 - only failed executions get here
-        self.kind: FailureKind = kind
-        self.exception: BaseException = execution.error
-        self.seed: int = execution.seed
-        self.strategy = strategy
-        self.schedule: Schedule = execution.schedule
-        self.execution: Execution = execution
-        self.findings = findings
-        self.shrunk: Schedule | None = None
-        self.sentence: str | None = None
-        self.nearest_passing: Schedule | None = None
-        if findings is None:
-            self.explanation: str = explain(execution)
-            return
-        if findings.shrunk is not None:
-            self.shrunk = findings.schedule
-        if findings.nearest is not None:
-            self.nearest_passing = findings.nearest.schedule
-        self.sentence = sentence_of(findings)
-        self.explanation = explain_findings(findings, execution)
-
-    def __repr__(self) -> str:
-        return f"<Failure {self.kind}: {self.exception!r}, seed {self.seed}>"
-
-
-class Report:
-    """What an exploration came to.
-
-    Attributes:
-        verdict: ``failed``, ``exhausted``, ``passed`` or ``inconclusive``; see `routilux_sim.judge.verdict`.
-        schedules: How many ran.
-        seconds: Real time that they took, without what was found out about a failure afterwards.
-        virtual_seconds: Virtual time that went by in them.
-        failure: What broke, or None.
-        reason: Why the verdict is inconclusive, or a search that came to its end is no proof; else None.
-        proof: What has been exhausted, in words; None if nothing has.
-        coverage: How much of the program's schedule space was seen.
-        strategies: How many schedules each strategy has made.
-        races: The data races that were seen, each once, if they were looked for.
-        nondeterminism: What differed when a schedule was run again, or None.
-        unconfirmed: The failing execution that did not come back when it was, or None.
-        cause: What ended the execution that the reason is of, or None.
-    """
-
-    def __init__(
-        self,
-        *,
-        verdict: Verdict,
-        schedules: int,
-        seconds: float,
-        virtual_seconds: float,
-        failure: Failure | None,
-        reason: str | None,
-        proof: str | None = None,
-        coverage: Coverage | None = None,
-        strategies: dict[str, int] | None = None,
-        races: Sequence[Race] = (),
-        nondeterminism: NondeterminismError | None = None,
-        unconfirmed: Execution | None = None,
-        cause: BaseException | None = None,
-    ) -> None:
-        self.verdict = verdict
-        self.schedules = schedules
-        self.seconds = seconds
-        self.virtual_seconds = virtual_seconds
-        self.failure = failure
-        self.reason = reason
-        self.proof = proof
-        self.coverage = Coverage() if coverage is None else coverage
-        self.strategies = {} if strategies is None else strategies
-        self.races = tuple(races)
-        self.nondeterminism = nondeterminism
-        self.unconfirmed = unconfirmed
-        self.cause = cause
-
-    def raise_if_failed(self) -> None:
-        """Raise the program's exception if an execution failed, with an explanation as its note.
-
-        Raises:
-            InconclusiveError: The verdict is ``inconclusive``, which is not a pass; a `NondeterminismError` when the
-                program did not do the same twice, whose ``__cause__`` is the failure that did not come back.
-        """
-        __tracebackhide__ = True
-        if self.verdict == "failed" and self.failure is not None:
-            error = self.failure.exception
-            if self.failure.explanation not in getattr(error, "__notes__", ()):
-                error.add_note(self.failure.explanation)
-            raise error
-        if self.nondeterminism is not None:
-            raise self.nondeterminism
-        if self.verdict == "inconclusive":
-            # Where the program stood, not where its report did.
-            place = None if self.cause is None else self.cause.__traceback__
-            raise InconclusiveError(self.reason or "the exploration was inconclusive").with_traceback(place)
-
-    def __str__(self) -> str:
-        text = f"{self.verdict}: {self.schedules} schedules in {self.seconds:.2f} s"
-        if self.verdict == "passed":
-            text += ", none failed"
-        if self.proof is not None:
-            text += f": {self.proof}"
-        if self.coverage.schedules:
-            at_its_end = self.proof is not None or (self.verdict == "passed" and self.reason is not None)
-            text += f"\n{self.coverage.describe(self.schedules, complete=at_its_end)}"
-        for race in self.races:
-            if self.failure is None or self.failure.kind != "race":
-                text += f"\n{race}"
-        if self.failure is not None:
-            text += f"\n{self.failure.explanation}"
-        if self.reason is not None:
-            text += f"\n{self.reason}"
-        return text
-
-    def __repr__(self) -> str:
-        return f"<Report {self.verdict}, {self.schedules} schedules>"
-
-
 def explore(
-    program: Program,
+    program: Program | str,
     *,
     schedules: int = 1000,
     seconds: float | None = None,
     seed: int = 0,
-    strategy: str | Strategy = "portfolio",
+    strategy: str | Strategy | None = None,
     max_steps: int = 1_000_000,
     max_seconds: float = 10 * 365 * 86_400.0,
     epoch: float | datetime | None = None,
@@ -189,7 +59,7 @@ def explore(
     check_determinism: bool = False,
     races: RaceMode | None = None,
     allow_races: Sequence[str] = (),
-    workers: int = 1,
+    workers: int | None = None,
     instrument: Instrument = "auto",
     shrink: bool = True,
     on_failure: Callable[[Execution], object] | None = None,
@@ -197,31 +67,38 @@ def explore(
     swarm: bool = False,
     invariants: Sequence[Invariant] = (),
     log: bool = False,
+    executor: Executor | None = None,
+    campaign_file: str | os.PathLike[str] | None = None,
+    shard: tuple[int, int] | None = None,
 ) -> Report:
     """Run ``program`` under many schedules; stop at the first failure, or when a budget is spent.
 
     A failure is run again twice before it is reported: decisions, candidates, state and end must be the same.
 
     Args:
-        program: As for `simulate`; called once a schedule, so it must make its own state.
+        program: As for `simulate`; called once a schedule, so it must make its own state. Or its import path,
+            ``"package.module:function"``.
         schedules: How many to run at most.
         seconds: Real seconds after which no other is begun.
         seed: The n-th schedule (from 0) runs under ``seed + n``; those of ``"dfs"`` and ``"dpor"`` under ``seed``.
         strategy: What makes the decisions: ``"random"``, ``"pct"``, ``"pct:3"`` (with a depth), ``"pos"``, ``"surw"``,
             ``"mutation"``, ``"dfs"``, ``"dfs:2"`` (with the most preemptions), ``"dpor"``, ``"fifo"``, ``"portfolio"``
-            (several of them) or a `Strategy`.
+            (several of them, and more of those that find something), ``"mix"`` (several by turns) or a `Strategy`.
+            None: ``"portfolio"``, or ``"mix"`` along with ``executor``, ``campaign_file`` or ``shard``.
         max_steps: As for `simulate`, for each execution; so is ``max_seconds``.
         max_seconds: Virtual seconds.
         epoch: As for `simulate`.
-        progress: Called after each schedule, in real time, with how many have run.
+        progress: Called after each schedule, or each few where processes share them, in real time, with how many have
+            run.
         hang_seconds: As for `simulate`, for each execution.
         check_determinism: Run every schedule a second time, and stop when the program does not do the same: the verdict
             is ``inconclusive`` then, and ``nondeterminism`` says where and why.
         races: As for `simulate`: ``"report"`` lists those of all schedules in ``races``, ``"fail"`` makes the first one
             a failure.
         allow_races: As for `simulate`.
-        workers: How many processes, forked from this one, run the schedules. What comes of it does not depend on that,
-            if the schedules share nothing and ``seconds`` are not what ends it.
+        workers: How many processes, forked from this one, run the schedules; or how many an executor has, if it does
+            not tell. What comes of it does not depend on that, if the schedules share nothing and ``seconds`` are not
+            what ends it. None: one; or as many as the executor has.
         instrument: As for `simulate`.
         shrink: Look for the simplest schedule that fails in the same way, and for the nearest one that passes, for up
             to some seconds of real time: the program runs many times more.
@@ -230,27 +107,49 @@ def explore(
         swarm: As for `simulate`: each schedule draws which of the faults exist.
         invariants: As for `simulate`, in each execution.
         log: Whether each execution keeps a log, for a program that looks at it; that takes time.
+        executor: Runs the schedules, in chunks of about a second: anything with ``submit(fn, *args)`` that returns a
+            future, as a `ProcessPoolExecutor`, Dask's ``client.get_executor()`` or `RayExecutor` has; or a function
+            without arguments that makes one, which is called again when a process's death has broken it. It stands for
+            independent strategies only: ``"mix"``, ``"random"``, ``"pct"``, ``"pos"``, ``"surw"`` and ``"fifo"``. The
+            program goes to it by its import path if it has one, else pickled.
+        campaign_file: A file that is kept of what has run, about every second; the same exploration goes on with what
+            is in it. For the same strategies.
+        shard: ``(3, 8)``: run the third of eight shares of the schedules only; the first 256 are run by all, to learn
+            from. For the same strategies.
 
     Raises:
         ValueError, TypeError: An unknown strategy, a budget that is not a number above 0, or workers for a strategy
-            whose schedules come out of each other.
+            whose schedules come out of each other; a program that cannot go to the executor.
+        CampaignFileError: The file is no campaign file, or one of another exploration.
         RuntimeError: Called inside a simulation, or while another thread simulates; or workers where there is no
-            ``fork``, or where threads run, which would not be there in the workers.
+            ``fork``, or where threads run, which would not be there in the workers; or a broken executor that cannot be
+            made again.
     """
     _check_budget(schedules, seconds)
-    check_workers(workers)
-    chosen = make_strategy(strategy)
-    limits = Limits(max_steps, max_seconds, hang_seconds)
-    campaign = Campaign(
-        program,
-        limits,
+    if workers is not None:
+        check_workers(workers)
+    in_chunks = [
+        f"{name}={value!r}"
+        for name, value in (("executor", executor), ("campaign_file", campaign_file), ("shard", shard))
+        if value is not None
+    ]
+    named = strategy or ("mix" if in_chunks else "portfolio")
+    chosen = make_strategy(named)
+    armed = arm(faults, swarm)
+    path = program if isinstance(program, str) else None
+    target = Target(
+        path,
+        None if isinstance(program, str) else program,
+        os.getcwd(),
+        Limits(max_steps, max_seconds, hang_seconds),
         epoch_of(epoch),
-        instrument,
+        check_instrument(instrument),
         policy_of(races, allow_races),
-        arm(faults, swarm),
-        invariants=invariants,
-        log=log,
+        None if armed is None else armed.document,
+        tuple(invariants),
+        log,
     )
+    campaign = target.campaign()
     began = _clock()
     search = Search(
         campaign,
@@ -263,12 +162,31 @@ def explore(
     exploration = _Exploration(campaign, search, progress, check_determinism)
     exploration.shrink = shrink
     exploration.on_failure = on_failure
-    if workers == 1:
+    if in_chunks:
+        check_settles(chosen, named if isinstance(named, str) else chosen.name, in_chunks[0], check_determinism)
+    elif workers in {None, 1}:
         with campaign.running():
             return exploration.run(search.rows())
+    if in_chunks or (settles(chosen) and not check_determinism):
+        settings = settings_of(target, seed, schedules, named)
+        place = None if campaign_file is None else os.fspath(campaign_file)
+        kept = opened(target, campaign.program, settings, check_shard(shard, schedules), place)
+        keeper = Keeper(kept, place, progress)
+        with closing(crew_of(campaign, target, executor, workers)) as crew:
+            share = run_share(search, crew, keeper, lambda: None if seconds is None else seconds - (_clock() - began))
+        with campaign.running():
+            report = exploration.add_up(share, kept.seconds)
+        if share.stop is not None:
+            keeper.tell(share.stop.number, report.verdict, str(report))
+        return report
+    assert workers is not None  # noqa: S101 - there is more than one
     check_can_share(chosen, workers, check_determinism)
     with shared_rows(campaign, search, workers) as rows, campaign.running():
         return exploration.run(rows)
+
+
+def _lost(seed: int, error: str | None) -> str:
+    return f"seed {seed} failed in a worker process with {error}, which did not come back"
 
 
 def _check_budget(schedules: Any, seconds: Any) -> None:
@@ -324,6 +242,37 @@ class _Exploration:
                 return self._only_one(row)
         return self._ended()
 
+    def add_up(self, shared: Shared, seconds: float) -> Report:
+        """Judge what a share of the schedules has come to, which has taken so many seconds."""
+        for part in shared.parts:
+            self._count += part.count
+            for name, count in part.strategies.items():
+                self._counts[name] = self._counts.get(name, 0) + count
+            self._virtual_ns += part.virtual_ns
+            self._coverage.add_all(part.kinds, part.pairs)
+            merge(self._races, part.races)
+            if part.unfair is not None:
+                number, error = part.unfair
+                self._unfair = self._unfair or f"seed {self._search.seed_of(number)}: {error}"
+        self._seconds = seconds
+        stop = shared.stop
+        if stop is None or stop.kind == "over":
+            return self._ended()
+        if stop.kind == "killed":
+            return self._report(inconclusive=True, reason=self._words_of_killing(stop))
+        row = self._search.run(stop.number)
+        if stop.kind == "only-one" and row is not None and row.only_one:
+            return self._only_one(row)
+        if row is None or row.error is None or row.is_unfair:
+            return self._report(failed=True, reason=_lost(self._search.seed_of(stop.number), stop.error))
+        return self._broken(row)
+
+    def _words_of_killing(self, stop: Stop) -> str:
+        return (
+            f"seed {self._search.seed_of(stop.number)} ends the process that runs it ({stop.error}), each time and "
+            "with nothing else in it; what the program calls does that: see what, with faulthandler and that seed alone"
+        )
+
     def _ended(self) -> Report:
         """No schedule is left, or no time."""
         doubt = self._search.doubt or self._unfair
@@ -334,7 +283,7 @@ class _Exploration:
         return self._report(proof=self._search.proof)
 
     def _only_one(self, row: Row) -> Report:
-        if self._count == 1:
+        if not row.number:
             return self._report(proof="")
         return self._report(
             inconclusive=True,
@@ -348,10 +297,7 @@ class _Exploration:
             # It ran in another process.
             execution = rerun(self._campaign, row.schedule, log=False)
             if execution.error is None:
-                return self._report(
-                    failed=True,
-                    reason=f"seed {row.seed} failed in a worker process with {row.error}, which did not come back",
-                )
+                return self._report(failed=True, reason=_lost(row.seed, row.error))
         if execution.kind is None:
             error = execution.error
             return self._report(inconclusive=True, reason=f"seed {execution.seed}: {error}", cause=error)
@@ -359,7 +305,8 @@ class _Exploration:
         again, found = check_again(self._campaign, execution, row.moments, times=CONFIRMATIONS)
         took = (_clock() - began) / CONFIRMATIONS
         if found is None:
-            self._seconds = _clock() - self._began
+            if self._seconds is None:
+                self._seconds = _clock() - self._began
             again.schedule.strategy = row.strategy
             if self.on_failure is not None:
                 self.on_failure(again)

@@ -9,6 +9,7 @@ no new ones for a long time says something.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from routilux_sim.kernel.core import label_of
@@ -27,6 +28,24 @@ LOOKS_KEPT = 8
 """So many looks at an object since it was changed are paired with the next change."""
 
 
+KNOWN = 100_000
+"""So many words are kept with their numbers."""
+
+
+class _Numbers(dict[str, int]):
+    """A number for each word: the same in every process, as that of ``hash`` is not."""
+
+    def __missing__(self, word: str) -> int:
+        if len(self) >= KNOWN:
+            self.clear()
+        digest = blake2b(word.encode("utf-8", "surrogatepass"), digest_size=7).digest()
+        number = self[word] = int.from_bytes(digest, "big")
+        return number
+
+
+_numbers = _Numbers()
+
+
 class Footprint(NamedTuple):
     """What an execution was like.
 
@@ -40,7 +59,7 @@ class Footprint(NamedTuple):
 
 
 def footprint_of(trace: Trace) -> Footprint:
-    """Reduce a trace to what tells it from others; the same within a process and those forked from it."""
+    """Reduce a trace to what tells it from others; the same in every process."""
     # A number for all that has happened before a task's next operation, or before an object's.
     tasks: dict[int, int] = {}
     changed: dict[int, int] = {}
@@ -50,23 +69,24 @@ def footprint_of(trace: Trace) -> Footprint:
     pairs: dict[int, None] = {}
     for task, op, obj in _said(trace):
         before = tasks.get(task, task)
+        said = _numbers[op]
         if obj is None:
-            tasks[task] = hash((before, op))
+            tasks[task] = hash((before, said))
             continue
         key = address(obj)
         is_look = op in LOOKS
         if is_look:
-            tasks[task] = done = hash((before, op, changed.get(key, 0)))
+            tasks[task] = done = hash((before, said, changed.get(key, 0)))
             looks[key] = looks.get(key, 0) + done
         else:
-            changed[key] = tasks[task] = hash((before, op, changed.get(key, 0), looks.pop(key, 0)))
+            changed[key] = tasks[task] = hash((before, said, changed.get(key, 0), looks.pop(key, 0)))
         if isinstance(obj, Task):
             # That it begins after it was made is no conflict.
             continue
         earlier = last.setdefault(key, [])
         for other, what in earlier:
             if other != task and not (is_look and what in LOOKS):
-                pairs[hash((label_of(obj), other, what, task, op))] = None
+                pairs[hash((_numbers[label_of(obj)], other, _numbers[what], task, said))] = None
         if not is_look or len(earlier) >= LOOKS_KEPT:
             earlier.clear()
         earlier.append((task, op))

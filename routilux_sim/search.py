@@ -12,7 +12,7 @@ from routilux_sim.footprint import Footprint
 from routilux_sim.judge.races import Race
 from routilux_sim.kernel.errors import UnfairScheduleError
 from routilux_sim.strategy import Strategy
-from routilux_sim.strategy._protocol import doubt_of, is_divisible, keeps_seed, proof_of, reduces
+from routilux_sim.strategy._protocol import SETTLED, doubt_of, is_divisible, keeps_seed, proof_of, reduces, settles
 
 __all__ = ["Row", "Search", "round_after"]
 
@@ -110,11 +110,40 @@ class Search:
         # What memory is shared is settled for each round, so that it does not matter which process runs a schedule.
         self._shared = campaign.shared
         self._divisible = is_divisible(strategy)
+        self._settles = settles(strategy)
         self._end = getattr(strategy, "end", None)
 
     def round_from(self, begun: int) -> range:
-        """The numbers of the schedules of the round that begins after so many; empty when all have run."""
-        return range(begun, min(begun + round_after(begun), self._budget))
+        """The numbers of the schedules of the round that begins after so many; empty when all have run.
+
+        Once a strategy has settled, rounds double: what memory is shared is all that is still learned.
+        """
+        count = round_after(begun)
+        if self._settles:
+            count = begun if begun >= SETTLED else min(count, SETTLED - begun)
+        return range(begun, min(begun + count, self._budget))
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The exploration's seed, and how many schedules it has at most."""
+        return self._seed, self._budget
+
+    def seed_of(self, number: int) -> int:
+        """What a schedule runs under, if its strategy does not keep the seed."""
+        return self._seed + number
+
+    def is_settled(self, number: int) -> bool:
+        """Whether the strategy learns nothing more from that schedule."""
+        return self._settles and number >= SETTLED
+
+    @property
+    def shared(self) -> frozenset[str] | None:
+        """What memory is known to be shared in the schedules that are run now; None if no access to any is a point."""
+        return self._shared
+
+    @shared.setter
+    def shared(self, names: frozenset[str] | None) -> None:
+        self._shared = names
 
     def prepare(self) -> None:
         """Get ready, once the campaign is running."""
@@ -129,19 +158,22 @@ class Search:
         while numbers:
             notes: list[Any] = []
             grown: frozenset[str] = frozenset()
+            count = 0
             for number in numbers:
                 row = None if number and self.is_late() else self.run(number)
                 if row is None:
                     if self.stops(grown):
                         return
                     break
-                notes.append(row.note)
+                count += 1
+                if row.note is not None:
+                    notes.append(row.note)
                 grown |= row.grown
                 yield row
                 if row.grown and not self._divisible:
                     break
-            self.learn(notes, grown)
-            numbers = self.round_from(numbers.start + len(notes))
+            self.learn(notes, grown, settled=self.is_settled(numbers.start))
+            numbers = self.round_from(numbers.start + count)
         if not self._divisible and not self.strategy.begin(self._seed + self._budget):
             # The budget was just enough.
             self._end_of(self.strategy)
@@ -175,7 +207,7 @@ class Search:
         else:
             execution = self._campaign.execute(strategy, seed, trace=looked_at, points=points)
         outcome = execution.outcome
-        note = None if self._end is None else self._end(outcome)
+        note = None if self._end is None or self.is_settled(number) else self._end(outcome)
         footprint = None if outcome.trace is None else outcome.footprint
         outcome.trace = None
         error = None if execution.error is None else f"{type(execution.error).__name__}: {execution.error}"
@@ -200,13 +232,21 @@ class Search:
         ask = getattr(self.strategy, "is_sequential", None)
         return ask is not None and bool(ask(self._seed + number))
 
-    def learn(self, notes: Sequence[Any], grown: frozenset[str]) -> None:
-        """Tell the strategy what there is to learn from a round, in which more memory turned out to be shared."""
+    def learn(self, notes: Sequence[Any], grown: frozenset[str], *, settled: bool = False) -> None:
+        """Tell the strategy what there is to learn from a round, in which more memory turned out to be shared.
+
+        Args:
+            notes: What it has noted, in the order of the schedules.
+            grown: What memory turned out to be shared.
+            settled: The strategy is not to be told.
+        """
         if self._shared is not None and not grown <= self._shared:
             self._shared |= grown
+            if settled:
+                return
             restart = getattr(self.strategy, "restart", None)
             if restart is not None:
                 restart()
         learn = getattr(self.strategy, "learn", None)
-        if learn is not None:
+        if learn is not None and not settled:
             learn([note for note in notes if note is not None])

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from routilux_sim.execution import Campaign
 
-__all__ = ["check_can_share", "check_workers", "shared_rows"]
+__all__ = ["check_can_fork", "check_can_share", "check_workers", "shared_rows"]
 
 MOST_WORKERS = 1024
 
@@ -66,6 +66,15 @@ def check_can_share(strategy: Strategy, workers: int, check_determinism: bool) -
         )
     if check_determinism:
         raise ValueError(f"check_determinism works in one process, not with workers={workers}; leave one of them out")
+    check_can_fork(workers)
+
+
+def check_can_fork(workers: int) -> None:
+    """Refuse workers where this process cannot be forked.
+
+    Raises:
+        RuntimeError: That is so.
+    """
     if not hasattr(os, "fork"):
         raise RuntimeError(f"workers={workers} needs os.fork, which this system has not; leave workers at 1")
     if active() is not None:

@@ -12,7 +12,21 @@ from functools import partial
 
 import pytest
 
-from benchmarks import costs, engine, fresh, growth, hunting, page, peers, plot, simulated, simulator, soak, steering
+from benchmarks import (
+    campaigns,
+    costs,
+    engine,
+    fresh,
+    growth,
+    hunting,
+    page,
+    peers,
+    plot,
+    simulated,
+    simulator,
+    soak,
+    steering,
+)
 from benchmarks.fresh import Cost
 from benchmarks.report import Case, Figure, Report
 from routilux_sim import explore as explore_memory
@@ -344,3 +358,22 @@ def test_the_page_of_figures_is_made_of_what_runs_have_left(tmp_path, monkeypatc
     assert "| absent | – | s |  |" in text
     assert "- flat 10: 0.25 times the executor's time, where 0.20 is the goal" in text
     assert text.count("Missed in this run") == text.count(", short.") == text.count("2026-01-02") == 1
+
+
+@pytest.mark.parametrize(
+    ("driver", "cores", "least", "most"), [(0.0, 8, 0.95, 1.0), (0.005, 4, 0.9, 1.0), (0.2, 50, 0.0, 0.1)]
+)
+def test_what_is_computed_for_more_cores_follows_from_its_parts(driver, cores, least, most):
+    """A driver that takes nothing keeps all busy; one that takes a fifth of a second a chunk keeps five so at most."""
+    parts = campaigns.Measured(schedule=0.001, driver=driver, call=0.0, sent=1, received=1)
+    reached, busy = campaigns.projected(parts, cores, 100.0)
+    assert least <= reached.value <= most
+    assert 0 <= busy.value <= 1
+
+
+def test_what_a_chunk_takes_in_the_driver_is_measured():
+    """Each part is above nothing, and a chunk is some kilobytes."""
+    parts = campaigns.measured(0.05, 3)
+    assert min(parts.schedule, parts.call, parts.sent, parts.received) > 0
+    assert parts.driver >= 0
+    assert parts.sent < 50_000

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from routilux_sim.kernel.trace import Trace
 
 __all__ = [
+    "SETTLED",
     "Outcome",
     "Strategy",
     "Weigh",
@@ -23,8 +24,12 @@ __all__ = [
     "needs_trace",
     "proof_of",
     "reduces",
+    "settles",
     "weigher",
 ]
+
+SETTLED = 256
+"""After so many schedules of an exploration there is nothing more to learn for a strategy that settles."""
 
 Weigh = Callable[[str, float, int], int]
 """What `Strategy` says of ``weigh``."""
@@ -84,6 +89,8 @@ class Strategy(Protocol):
       of them. Only this may change what later schedules are like, if the strategy is divisible.
     - ``divisible: bool = False``: a schedule depends on its seed and what has been learned, and on nothing else; so
       processes may share the schedules of a round.
+    - ``settles: bool = False``: it is divisible, can be pickled, and learns of the first `SETTLED` schedules only; so a
+      later one depends on its seed and on them, and on none in between.
     - ``proof: str | None = None``: once `begin` has returned False because every schedule has run, within which bound
       that is, in words that follow "every interleaving": "with at most 2 preemptions", or "" if there is no bound.
     - ``reduces: bool = False``: of schedules that differ in the order of independent steps only, one is enough; it sees
@@ -124,6 +131,11 @@ def keeps_seed(strategy: Strategy) -> bool:
 def is_divisible(strategy: Strategy) -> bool:
     """Whether processes may share the schedules of a round."""
     return bool(getattr(strategy, "divisible", False))
+
+
+def settles(strategy: Strategy) -> bool:
+    """Whether a strategy learns of the first `SETTLED` schedules only."""
+    return bool(getattr(strategy, "settles", False))
 
 
 def proof_of(strategy: Strategy) -> str | None:

@@ -15,12 +15,21 @@ class FifoStrategy:
     """Knows one schedule, whatever the seed."""
 
     name = "fifo"
+    divisible = True
+    settles = True
 
     def __init__(self) -> None:
         self._done = False
+        self._first: int | None = None
 
-    def begin(self, seed: int) -> bool:  # noqa: ARG002 - the protocol's
+    def prepare(self, seed: int, schedules: int) -> None:  # noqa: ARG002 - one is all there is
+        """Remember which schedule of a campaign it is."""
+        self._first = seed
+
+    def begin(self, seed: int) -> bool:
         """There is one schedule: nothing more to explore after the first execution."""
+        if self._first is not None:
+            return seed == self._first
         done, self._done = self._done, True
         return not done
 

@@ -26,6 +26,7 @@ STRATEGIES: dict[str, Callable[..., Strategy]] = {
     "dfs": _loading("dfs", "DfsStrategy"),
     "dpor": _loading("dpor", "DporStrategy"),
     "fifo": _loading("fifo", "FifoStrategy"),
+    "mix": _loading("mix", "MixStrategy"),
     "mutation": _loading("mutation", "MutationStrategy"),
     "pct": _loading("pct", "PctStrategy"),
     "portfolio": _loading("portfolio", "PortfolioStrategy"),

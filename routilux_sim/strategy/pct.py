@@ -49,6 +49,7 @@ class PctStrategy:
     """
 
     divisible = True
+    settles = True
 
     def __init__(self, depth: int | None = None) -> None:
         if depth is not None and (isinstance(depth, bool) or not isinstance(depth, int) or depth < 1):

@@ -25,6 +25,7 @@ class PosStrategy:
 
     name = "pos"
     divisible = True
+    settles = True
 
     def __init__(self) -> None:
         self._generator = Random(0)  # noqa: S311 - a seeded generator is the point

@@ -17,6 +17,7 @@ class RandomStrategy:
 
     name = "random"
     divisible = True
+    settles = True
 
     def __init__(self) -> None:
         self._generator = Random(0)  # noqa: S311 - a seeded generator is the point

@@ -48,6 +48,7 @@ class SurwStrategy:
 
     name = "surw"
     divisible = True
+    settles = True
 
     def __init__(self) -> None:
         self._generator = Random(0)  # noqa: S311 - a seeded generator is the point

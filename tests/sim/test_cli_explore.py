@@ -8,7 +8,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from routilux_sim import cli_programs, load_schedule
+from routilux_sim import cli_progress, load_schedule
 from routilux_sim.cli import cli
 
 BANK = """
@@ -360,7 +360,7 @@ def test_a_folder_that_cannot_be_written_does_not_hide_itself(bench):
 def test_progress_is_shown_of_what_takes_long(bench, monkeypatch):
     """On standard error, and only after a while; the verdict alone goes to standard output."""
     assert bench("explore", "shop_bank:solvent", "--schedules", 50).stderr == ""
-    monkeypatch.setattr(cli_programs, "QUIET", 0.0)
+    monkeypatch.setattr(cli_progress, "QUIET", 0.0)
     result = bench("explore", "shop_bank:solvent", "--schedules", 50)
     assert "50 of at most 50 schedules" in result.stderr
     assert "at most" not in result.stdout

@@ -10,7 +10,7 @@ from tests.strategy.small import points
 @pytest.mark.parametrize("name", [*STRATEGIES, "pct:1", "pct:4", "dfs:0", "dfs:2"])
 def test_each_name_makes_a_strategy_that_goes_by_it(name):
     """And explores with it."""
-    assert name == "portfolio" or make_strategy(name).name == name
+    assert name in {"portfolio", "mix"} or make_strategy(name).name == name
     assert explore(points(1, 1), strategy=name, schedules=3).verdict in {"passed", "exhausted"}
 
 
