@@ -10,11 +10,14 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import campaigns
+from benchmarks import activations, campaigns
 from benchmarks.progress import Progress
 from benchmarks.report import Figure, Report, figure_row
 
-HALVES: tuple[Callable[[bool, Callable[[str], object]], list[Figure]], ...] = (campaigns.figures,)
+HALVES: tuple[Callable[[bool, Callable[[str], object]], list[Figure]], ...] = (
+    activations.figures,
+    campaigns.figures,
+)
 """What is measured, one after the other."""
 
 OUTPUT = Path("build") / "benchmarks"
