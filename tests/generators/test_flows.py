@@ -77,6 +77,7 @@ class Hasty(Step):
         self.set_config(total=seen + 1)
 
 
+@pytest.mark.long
 def test_a_routine_that_must_not_overlap_shrinks_to_the_smallest_flow_in_which_it_does():
     """Found with the plain schedule: two events that meet at one routine, while it naps, on two workers."""
 

@@ -236,6 +236,7 @@ HEAD = """
 """
 
 
+@pytest.mark.long
 def test_marker_and_decorator_go_together(pytester):
     """In either order, on functions, methods and classes, and with the clock handed over."""
     pytester.makepyfile(

@@ -115,6 +115,7 @@ def test_a_failing_example_shrinks(pytester, run):
     assert len(re.findall("-- Captured simulation call --", output)) == 1
 
 
+@pytest.mark.long
 def test_a_failure_that_needs_a_schedule_shrinks_with_it(pytester, run):
     """A lost update takes two threads and an interleaving: under a few schedules each, the example shown has two."""
     a_race(pytester, "pytest.mark.sim(schedules=20)")
@@ -348,6 +349,7 @@ def test_a_simulation_inside_a_given_test(naps, data):
     assert random.getstate() == state
 
 
+@pytest.mark.long
 def test_the_command_shown_brings_a_failure_back_from_a_ci_server(pytester, monkeypatch):
     """There Hypothesis goes by a profile in which examples do not depend on a seed: the command names it."""
     pytester.makepyfile(

@@ -130,6 +130,7 @@ def test_there_are_ten_thousand_documents():
 any_case = st.one_of(st.sampled_from(KNOWN), cases)
 
 
+@pytest.mark.long
 @thorough
 @given(any_case, st.sampled_from(KINDS))
 def test_whatever_stands_anywhere_in_a_flow(case, kind):
@@ -137,6 +138,7 @@ def test_whatever_stands_anywhere_in_a_flow(case, kind):
     throw_all(Flow.deserialize, spoilt(FLOW, case, kind), fresh_flow, accept_flow)
 
 
+@pytest.mark.long
 @thorough
 @given(any_case, st.sampled_from(KINDS))
 def test_whatever_stands_anywhere_in_a_job(case, kind):
@@ -173,6 +175,7 @@ def edited(content, edit, position):
     return head + tail[len(piece) :]
 
 
+@pytest.mark.long
 @thorough
 @given(edits, st.integers(0, 30), st.integers(20, 40))
 def test_whatever_is_done_to_a_file(tmp_path_factory, edit, first, step):
@@ -237,6 +240,7 @@ resumed = st.tuples(
 )
 
 
+@pytest.mark.long
 @settings(thorough, max_examples=300)
 @given(st.lists(resumed, min_size=1, max_size=4))
 def test_whatever_was_read_can_be_resumed_or_is_refused(changes):

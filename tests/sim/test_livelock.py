@@ -143,6 +143,7 @@ def test_a_livelock_that_was_explored_is_confirmed_and_replays(tmp_path):
     assert replay(after_you, kept).kind == "livelock"
 
 
+@pytest.mark.long
 def test_the_mended_twin_is_no_livelock():
     """Whoever has its turn eats; also if the strategy lets one of them wait for a long time."""
     assert explore(after_me, schedules=100).verdict == "passed"
@@ -421,6 +422,7 @@ def test_who_has_a_turn_as_well_does_not_starve():
     assert starved(list(tasks.values()), cycle) == []
 
 
+@pytest.mark.long
 def test_nobody_starves_where_locks_are_handed_on():
     """A hog that gives the lock back between its turns lets the other one have it."""
 

@@ -250,6 +250,7 @@ def script(text):
             process.kill()
 
 
+@pytest.mark.long
 def test_a_stopped_process_is_not_hanging():
     """The time for which the whole process stood still does not count."""
     text = """

@@ -201,6 +201,7 @@ cells = st.sampled_from([(table, column) for table, columns in TABLES.items() fo
 quick = settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
+@pytest.mark.long
 @quick
 @given(cells, st.integers(0, 24), values)
 def test_any_value_may_stand_anywhere(image, cell, row, value):
@@ -214,6 +215,7 @@ def test_any_value_may_stand_anywhere(image, cell, row, value):
     assert MADE == []
 
 
+@pytest.mark.long
 @settings(quick, max_examples=250)
 @given(st.binary(min_size=1, max_size=6), st.sampled_from(["document", "data"]), st.integers(0, 10**6))
 def test_text_need_not_be_text(image, garbage, column, offset):
@@ -269,6 +271,7 @@ def content(tmp_path_factory):
     return Image(path.read_bytes())
 
 
+@pytest.mark.long
 @settings(quick, max_examples=400)
 @given(
     st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=12),
