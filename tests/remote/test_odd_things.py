@@ -15,6 +15,7 @@ import pytest
 
 from routilux import Flow, JobState, Routine
 from routilux.exceptions import CannotTravelError, RestoredError
+from routilux.runtime import OsRuntime
 from routilux.schedulers.futures import FuturesScheduler
 from routilux_sim import SimulatedExecutor, simulate
 from tests.exploring import explore
@@ -364,6 +365,19 @@ def test_a_program_that_ends_lets_its_jobs_end_first(tmp_path):
         [sys.executable, "-W", "error", str(program)], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "completed None 12\n", "")
+
+
+def test_an_interrupt_at_exit_ends_the_waiting_and_not_what_comes_next():
+    """A second Ctrl-C, while jobs are waited for: the pools are told to end all the same, or they never would."""
+
+    class Waiting:
+        def wait(self):
+            raise KeyboardInterrupt
+
+    waiting, runtime = Waiting(), OsRuntime()
+    runtime.at_exit(waiting.wait, early=True)
+    runtime._exit_early()
+    assert not runtime._early_calls
 
 
 def test_nothing_is_left_of_what_has_run():
