@@ -252,7 +252,7 @@ class Flow(Wiring):
         ledger = None if self._store is None else self._store.ledger
         log = self._scheduler.runtime.execution_log if self._log is None else self._log
         instruments = (*self._instruments, log) if log else self._instruments
-        return Setup(workers, timeout, instruments, ledger)
+        return Setup(workers, timeout, instruments, ledger, heard=bool(self._instruments))
 
     # Stopping for a while
 

@@ -106,7 +106,11 @@ class OsRuntime(Runtime):
                 register(self._exit_early)
 
     def _exit_early(self) -> None:
-        _call_all(self._early_calls)
+        try:
+            _call_all(self._early_calls)
+        except KeyboardInterrupt:
+            # Who interrupts this will not wait for jobs. What comes next must be called: it lets the pools end.
+            self._early_calls.clear()
 
     def _exit(self) -> None:
         _call_all(self._early_calls)

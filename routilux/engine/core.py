@@ -41,6 +41,7 @@ class Setup:
         timeout: Seconds until the job is failed; None: never.
         instruments: Listeners for this job, beside the runtime's.
         ledger: Makes the durable record of the job from its account, if there is to be one.
+        heard: Some of the listeners are users' own, and may take their time.
     """
 
     def __init__(
@@ -49,7 +50,10 @@ class Setup:
         timeout: float | None,
         instruments: Iterable[object],
         ledger: Callable[[JobAccount], Ledger] | None = None,
+        *,
+        heard: bool = False,
     ) -> None:
+        self.heard = heard
         self.workers = workers
         self.timeout = timeout
         self.instruments = tuple(instruments)
@@ -214,6 +218,8 @@ class Engine(Dispatcher):
         """Make the books of a job, which nobody else sees yet."""
         account = JobAccount(self, flow, job, setup.workers, first=job.next_number)
         account.lane = self._lane(setup.workers)
+        if setup.heard and self.remote is not None:
+            self.remote.heard = True
         account.hooks = Hooks.of([*self.runtime.instruments, *setup.instruments], self._disabled)
         account.watched = (
             account.hooks is not None

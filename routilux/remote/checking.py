@@ -31,11 +31,13 @@ def check_travel(flow: Flow, *, by_value: bool) -> Iterator[Finding]:
         by_value: What workers cannot import travels as code; see `routilux.schedulers.futures.FuturesScheduler`.
     """
     owners: dict[int, tuple[str, str]] = {}
+    routines = {id(routine): routine_id for routine_id, routine in flow.routines.items()}
     for routine_id, routine in flow.routines.items():
         if type(routine).runs_in_driver:
             continue
         yield from _slots(flow, routine_id, routine, by_value)
         yield from _state(routine_id, routine, by_value)
+        yield from _peers(routine_id, routine, routines)
         yield from _shared(routine_id, routine, owners)
 
 
@@ -66,6 +68,17 @@ def _state(routine_id: str, routine: Routine, by_value: bool) -> Iterator[Findin
         except Exception as error:  # noqa: BLE001 - an object's own way of being pickled may raise anything
             wrong = blame([(place, value)], routine, error, by_value=by_value)
             yield Finding("error", "cannot-travel", routine_id, str(wrong))
+
+
+def _peers(routine_id: str, routine: Routine, routines: dict[int, str]) -> Iterator[Finding]:
+    for name, value in own_attributes(routine).items():
+        other_id = routines.get(id(value))
+        if other_id not in {None, routine_id}:
+            message = (
+                f"attribute {name!r} of routine {routine_id!r} is the flow's routine {other_id!r}: in workers it is a "
+                "copy, which is part of no flow; emit what that one is to be told"
+            )
+            yield Finding("warning", "shared-object", routine_id, message)
 
 
 def _shared(routine_id: str, routine: Routine, owners: dict[int, tuple[str, str]]) -> Iterator[Finding]:

@@ -110,6 +110,7 @@ class Remote:
     Attributes:
         lane: What is to be sent.
         clerk: A thread that sends and enters when no other one does.
+        heard: Somebody listens to jobs of this flow, in the thread that enters: that had better be the flow's own.
     """
 
     def __init__(self, engine: Dispatcher, sender: Sender, sent: Callable[[], object]) -> None:
@@ -126,8 +127,7 @@ class Remote:
         self._arrivals: deque[tuple[tuple[Item, ...], FutureLike]] = deque()
         # Held by whoever enters outcomes; never waited for, only tried.
         self._desk = engine.runtime.lock()
-        # Somebody listens to jobs of this flow, in the thread that enters: that had better be the flow's own.
-        self._heard = False
+        self.heard = False
 
     def beside(self, here: Workers) -> Workers:
         """The lane; what does not travel is run by ``here``."""
@@ -289,12 +289,11 @@ class Remote:
         """
         if _name(items[0]) not in self._flights:
             return  # entered before, or somebody is at it
-        account = items[0][2]
-        if account.hooks is not None or account.job._output_handler is not None:  # noqa: SLF001 - asked for each load
-            self._heard = True
+        if items[0][2].job._output_handler is not None:  # noqa: SLF001 - asked for each load
+            self.heard = True
         self._arrivals.append((items, future))
         self.lane.come()
-        direct = self._sender.direct and not self._heard and not self.is_attending()
+        direct = self._sender.direct and not self.heard and not self.is_attending()
         if direct and not future.cancelled() and future.exception() is None:
             self.attend()
         else:

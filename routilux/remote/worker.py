@@ -110,7 +110,7 @@ def perform(calls: Sequence[tuple[bytes, bytes]], by_value: bool = False) -> lis
 def _perform(recipe: bytes, body: bytes, by_value: bool) -> bytes:
     try:
         return _played(recipe, body, by_value)
-    except BaseException as error:  # noqa: BLE001 - the others that have travelled along are not to suffer
+    except Exception as error:  # noqa: BLE001 - the others that have travelled along are not to suffer
         return _refusal(CannotTravelError("what a handler has done", f"a worker cannot say it: {_said(error)}"))
 
 

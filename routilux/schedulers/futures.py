@@ -6,12 +6,14 @@ process, which is called the driver: jobs, the state of routines, order, errors,
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from functools import partial
 from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
+from weakref import WeakSet
 
 from routilux import runtime as runtimes
 from routilux.abc import FutureLike, Runtime, Scheduler, Sender
@@ -161,6 +163,8 @@ class _ExecutorSender(Sender):
         self._executor: Any = executor if given else None
         self._lock = runtimes.current().lock()
         self._closed = False
+        self._left_behind: Any = None
+        _senders.add(self)
         if given:
             self._look_at(executor)
 
@@ -189,11 +193,22 @@ class _ExecutorSender(Sender):
     def _current(self) -> Any:
         with self._lock:
             if self._executor is None:
-                if self._make is None or self._closed:
+                if self._make is None:
+                    raise RuntimeError(
+                        "the executor has stayed in the process that this one was forked from; give FuturesScheduler a "
+                        "function that makes one, or make a new FuturesScheduler here"
+                    )
+                if self._closed:
                     raise RuntimeError("the FuturesScheduler was shut down; make a new one to run flows on it")
                 self._executor = self._make()
                 self._look_at(self._executor)
             return self._executor
+
+    def move(self) -> None:
+        """In a forked child: the executor's threads, and whoever may have had the lock, have stayed with the parent."""
+        # Not let go of: on its way out it would wake the parent.
+        self._left_behind, self._executor = self._executor, None
+        self._lock = runtimes.current().lock()
 
     def _look_at(self, executor: Any) -> None:
         # Those of the standard library; what others do in their threads is not known.
@@ -213,3 +228,16 @@ class _ExecutorSender(Sender):
                 self._executor = None
         if self._make is not None and executor is not None:
             executor.shutdown(wait=wait)
+
+
+_senders: WeakSet[_ExecutorSender] = WeakSet()
+
+
+def _move_all() -> None:
+    for sender in list(_senders):
+        sender.move()
+
+
+if hasattr(os, "register_at_fork"):
+    # After the runtime's own call, which was registered before.
+    os.register_at_fork(after_in_child=_move_all)

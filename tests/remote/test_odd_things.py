@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
 import textwrap
 import threading
-from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 
 import pytest
 
 from routilux import Flow, JobState, Routine
 from routilux.exceptions import CannotTravelError, RestoredError
+from routilux.runtime import OsRuntime
 from routilux.schedulers.futures import FuturesScheduler
 from routilux_sim import SimulatedExecutor, simulate
 from tests.exploring import explore
@@ -337,6 +341,94 @@ def test_processes_may_be_forked():
         assert job.status == "completed"
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+@pytest.mark.parametrize("given", [False, True], ids=["made", "given"])
+def test_a_driver_may_be_forked(given):
+    """The child has an executor made for itself; if nobody has said how, that is said. The parent goes on."""
+
+    def in_child():
+        job = flow.execute("source", {"n": 3})
+        finish(flow, job)
+        if given:
+            assert "forked" in str(job.error)
+        else:
+            assert (job.status, sorted(noted(job, "s0"))) == ("completed", [0, 1, 2])
+
+    # Spawned, as CPython's fork server serves the process that has started it alone.
+    pool = partial(ProcessPoolExecutor, 1, mp_context=get_context("spawn"))
+    with ExitStack() as stack:
+        scheduler = stack.enter_context(FuturesScheduler(stack.enter_context(pool()) if given else pool))
+        flow = stack.enter_context(chain(scheduler, Step()))
+        flow.set_error_handler(None)
+        for _ in range(2):
+            job = flow.execute("source", {"n": 2})
+            finish(flow, job)
+            assert job.status == "completed"
+            child = os.fork()
+            if not child:
+                code = 1
+                try:
+                    in_child()
+                    code = 0
+                finally:
+                    os._exit(code)
+            assert os.waitpid(child, 0)[1] == 0
+
+
+def test_what_is_saved_while_it_runs_goes_on_elsewhere():
+    """A document that was made in the midst has what was queued, and nothing that had ended: each runs once in all."""
+
+    def program(scheduler):
+        with chain(scheduler, configured(Step(), nap=NAP), Counter(), flow_id="saved") as flow:
+            job = flow.execute("source", {"n": 5})
+            threading.Event().wait(random.choice([0, NAP, 2 * NAP]))
+            document = job.serialize()
+            finish(flow, job)
+            assert sorted(noted(job, "s1")) == list(range(5))
+        again = JobState()
+        again.deserialize(document)
+        if again.status == "completed":
+            return
+        with chain(scheduler, configured(Step(), nap=NAP), Counter(), flow_id="saved") as other:
+            other.resume(again)
+            finish(other, again)
+            assert sorted(noted(again, "s0")) == sorted(noted(again, "s1")) == list(range(5))
+
+    hold(program)
+
+
+class Bounded:
+    """An executor whose ``submit`` waits for room."""
+
+    def __init__(self, inner):
+        self.inner = inner
+        self.room = threading.Semaphore(1)
+
+    def submit(self, function, *args):
+        self.room.acquire()
+        future = self.inner.submit(function, *args)
+        future.add_done_callback(lambda _future: self.room.release())
+        return future
+
+
+def test_an_executor_may_make_its_caller_wait():
+    """Nothing is missing afterwards, and jobs can be paused and cancelled all the while."""
+
+    def program():
+        executor = Bounded(SimulatedExecutor(2, latency={"kind": "uniform", "low": 0.0, "high": NAP}))
+        with chain(FuturesScheduler(executor), Step(), Counter()) as flow:
+            job, doomed = (flow.execute("source", {"n": 5}) for _ in range(2))
+            threading.Event().wait(random.choice([0, NAP]))
+            flow.cancel(doomed)
+            if flow.pause(job):
+                flow.resume(job)
+            finish(flow, job, doomed)
+            assert sorted(noted(job, "s1")) == list(range(5))
+
+    explore(program, schedules=60).raise_if_failed()
+
+
 def test_a_program_that_ends_lets_its_jobs_end_first(tmp_path):
     """Nobody waits or shuts anything down: each job ends, before the pool takes nothing more."""
     program = tmp_path / "program.py"
@@ -364,6 +456,19 @@ def test_a_program_that_ends_lets_its_jobs_end_first(tmp_path):
         [sys.executable, "-W", "error", str(program)], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "completed None 12\n", "")
+
+
+def test_an_interrupt_at_exit_ends_the_waiting_and_not_what_comes_next():
+    """A second Ctrl-C, while jobs are waited for: the pools are told to end all the same, or they never would."""
+
+    class Waiting:
+        def wait(self):
+            raise KeyboardInterrupt
+
+    waiting, runtime = Waiting(), OsRuntime()
+    runtime.at_exit(waiting.wait, early=True)
+    runtime._exit_early()
+    assert not runtime._early_calls
 
 
 def test_nothing_is_left_of_what_has_run():

@@ -9,7 +9,8 @@ import pytest
 from routilux.schedulers.futures import FuturesScheduler
 from routilux_sim.executor import SimulatedExecutor
 from tests.exploring import explore
-from tests.remote.programs import NAP, PROGRAMS
+from tests.remote.programs import NAP, PROGRAMS, chain, finish
+from tests.remote.routines import Step
 
 
 class Direct(SimulatedExecutor):
@@ -48,6 +49,18 @@ each_kind = pytest.mark.parametrize("trouble", [0.0, 0.1], ids=["smooth", "rough
 def test_what_is_settled_holds_on_a_cluster(program, trouble):
     """Whatever the cluster does, and whenever: nothing lost, nothing entered twice, every status truthful."""
     hold(program, trouble, 10)
+
+
+def test_a_failure_comes_back_when_it_is_looked_at():
+    """A simulation that tells the story of a run listens to it: who enters what does not hang on that."""
+
+    def failing():
+        with cluster(0.0) as scheduler, chain(scheduler, Step()) as flow:
+            finish(flow, flow.execute("source", {"n": 3}))
+        raise LookupError
+
+    report = explore(failing, schedules=20)
+    assert (report.verdict, report.nondeterminism) == ("failed", None)
 
 
 @pytest.mark.long

@@ -287,6 +287,18 @@ def test_check_names_everything_that_cannot_travel():
     assert [finding for finding in flow.check() if finding.kind == "cannot-travel"] == []
 
 
+def test_check_names_routines_that_know_each_other():
+    """What a worker has of another routine is a copy that is part of no flow; that one is itself is no matter."""
+    one, other = Step(), Step()
+    one.peer, one.me = other, one
+    flow = Flow()
+    flow.add_routine(one, "one")
+    flow.add_routine(other, "other")
+    found = [finding for finding in flow.check(distributed=True) if finding.kind == "shared-object"]
+    assert [finding.level for finding in found] == ["warning"]
+    assert "attribute 'peer' of routine 'one' is the flow's routine 'other'" in found[0].message
+
+
 class Homely(Step):
     """Stays in the driver, so that nothing of it must travel."""
 
