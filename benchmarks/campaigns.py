@@ -31,7 +31,7 @@ from benchmarks import simulated
 from benchmarks.report import Figure
 from routilux_sim import explore
 from routilux_sim.campaigns.chunks import Chunk, Knowledge, run_chunk
-from routilux_sim.campaigns.crews import AHEAD, Death
+from routilux_sim.campaigns.crews import AHEAD, Death, ExecutorCrew
 from routilux_sim.campaigns.dealing import SECONDS
 from routilux_sim.campaigns.files import CampaignFile
 from routilux_sim.campaigns.parts import Part
@@ -188,8 +188,10 @@ class Computed:
 
     Attributes:
         now: Seconds since the beginning, for the driver.
-        places: As for every crew.
+        places, least: As for every crew.
     """
+
+    least = ExecutorCrew.least
 
     def __init__(self, parts: Measured, cores: int) -> None:
         self._parts = parts
