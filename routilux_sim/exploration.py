@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from datetime import datetime
 from typing import Any
 
@@ -174,7 +174,7 @@ def explore(
         keeper = Keeper(kept, place, progress)
         with closing(crew_of(campaign, target, executor, workers)) as crew:
             share = run_share(search, crew, keeper, lambda: None if seconds is None else seconds - (_clock() - began))
-        with campaign.running():
+        with nullcontext() if share.stop is None else campaign.running():
             report = exploration.add_up(share, kept.seconds)
         if share.stop is not None:
             keeper.tell(share.stop.number, report.verdict, str(report))

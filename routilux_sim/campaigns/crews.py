@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol, cast
 
@@ -60,9 +60,12 @@ class Crew(Protocol):
 
     Attributes:
         places: So many may be out at a time.
+        least: Real seconds that a chunk is to take at least, if there are schedules enough: below, handing it out and
+            beginning it is what takes the time.
     """
 
     places: int
+    least: float
 
     def give(self, key: int, knowledge: Knowledge, chunk: Chunk) -> None:
         """Have a chunk run."""
@@ -89,15 +92,17 @@ class HereCrew:
     """
 
     places = 1
+    least = 1.0
 
     def __init__(self, campaign: Campaign) -> None:
         self._campaign = campaign
         self._done: list[tuple[int, Part]] = []
+        self._running = ExitStack()
+        self._running.enter_context(campaign.running())
 
     def give(self, key: int, knowledge: Knowledge, chunk: Chunk) -> None:
         """See `Crew`."""
-        with self._campaign.running():
-            self._done.append((key, work_off(self._campaign, knowledge, chunk)))
+        self._done.append((key, work_off(self._campaign, knowledge, chunk)))
 
     def take(self, timeout: float | None) -> tuple[int, Part] | Death | None:  # noqa: ARG002 - a crew's
         """See `Crew`."""
@@ -105,6 +110,7 @@ class HereCrew:
 
     def close(self) -> None:
         """See `Crew`."""
+        self._running.close()
 
 
 class ForkCrew:
@@ -114,6 +120,8 @@ class ForkCrew:
         campaign: What they run.
         workers: How many.
     """
+
+    least = 0.02
 
     def __init__(self, campaign: Campaign, workers: int) -> None:
         self._campaign = campaign
@@ -230,6 +238,9 @@ class ExecutorCrew:
         executor: The executor, or what makes one.
         workers: How many processes it has; None: what it says itself.
     """
+
+    # The simulated world is installed for each chunk, which takes some milliseconds.
+    least = 0.1
 
     def __init__(self, target: bytes, executor: Executor, workers: int | None) -> None:
         self._target = target

@@ -22,9 +22,6 @@ __all__ = ["Dealer", "without"]
 SECONDS = 1.0
 """Real time that a chunk is to take."""
 
-LEAST = 0.02
-"""Real time that one is to take at least, unless there are too few schedules: below, handing it out takes the time."""
-
 MOST = 1 << 20
 """Schedules of a chunk at most."""
 
@@ -160,7 +157,7 @@ class Dealer:
         cost = max(self.cost, 1e-9)
         waiting = sum(other.end - other.first for other in self._waiting) + stretch.end - stretch.first
         share = -(-waiting // (2 * self._crew.places))
-        return min(max(min(share, int(SECONDS / cost)), int(LEAST / cost), 1), MOST)
+        return min(max(min(share, int(SECONDS / cost)), int(self._crew.least / cost), 1), MOST)
 
     def _taken(self, key: int, part: Part) -> list[Part]:
         stretch = self._out.pop(key)

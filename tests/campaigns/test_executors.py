@@ -244,3 +244,16 @@ def test_a_schedule_that_says_nothing_is_inconclusive():
     alone = told(explore(programs.unfinished, **options))
     assert alone[0] == "inconclusive"
     assert told(explore(programs.unfinished, executor=Shuffled(1), **options)) == alone
+
+
+def test_neither_dask_nor_ray_is_imported():
+    """Unless somebody wants them."""
+    said = run(
+        """
+        import sys
+        import routilux, routilux.schedulers.ray, routilux_sim.cli
+        explore(programs.passing, schedules=20, shard=(1, 1))
+        print([name for name in ("dask", "distributed", "ray", "cloudpickle") if name in sys.modules])
+        """
+    )
+    assert said.strip() == "[]"
