@@ -28,6 +28,9 @@ MOST = 1 << 20
 TOLD = 0.25
 """Seconds after which somebody is told that nothing has come."""
 
+GRACE = 30.0
+"""Seconds that what is out is waited for once the time is up: a cluster without workers never answers."""
+
 UNCERTAIN = 2
 """A chunk that was out so many times when a process died is dealt alone, so that it is known whether it was the one."""
 
@@ -96,13 +99,18 @@ class Dealer:
                 heappush(self._waiting, _Stretch(numbers.start, numbers.stop))
         self._stop = None
         parts: list[Part] = []
+        silent = 0.0
         while True:
             self._hand_out()
             if not self._is_expected():
                 break
             answer = self._crew.take(TOLD)
             if answer is None:
+                silent += TOLD
+                if self.is_late and silent >= GRACE:
+                    break
                 continue
+            silent = 0.0
             if isinstance(answer, Death):
                 parts += self._buried(answer)
             elif answer[0] in self._out:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from routilux_sim import explore
+from routilux_sim.campaigns import dealing
 from tests.campaigns import programs
 from tests.campaigns.executors import Breaking, Shuffled
 from tests.campaigns.programs import told
@@ -228,6 +229,18 @@ def test_time_can_be_up():
     report = explore(programs.passing, schedules=10_000_000, seconds=0.5, executor=Shuffled(1))
     assert report.verdict == "passed"
     assert 0 < report.schedules < 10_000_000
+
+
+def test_an_executor_that_never_answers_is_not_waited_for_once_time_is_up(monkeypatch):
+    """And nothing that has run is no pass."""
+    monkeypatch.setattr(dealing, "GRACE", 0.3)
+
+    class Silent:
+        def submit(self, fn, *args):
+            return Future()
+
+    report = explore(programs.passing, seconds=0.1, executor=Silent())
+    assert (report.verdict, report.schedules) == ("inconclusive", 0)
 
 
 def test_one_that_is_cut_short_by_its_strategy_is_told_by_its_seed():
