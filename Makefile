@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Processes that share the test suite.
 JOBS ?= auto
 
-.PHONY: help demo test test-long test-thorough test-ray lint format scenario docs quality quality-short bench bench-page bench-peers bench-scale bench-short soak crash clean
+.PHONY: help demo test test-long test-thorough test-dask test-ray lint format scenario docs quality quality-short bench bench-page bench-peers bench-scale bench-short soak crash clean
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -22,13 +22,21 @@ demo: $(BIN)/.ready ## run the demo on real threads and in the simulator
 	@$(BIN)/python examples/concurrent_flow_demo.py
 
 test: $(BIN)/.ready ## run the test suite
-	@$(BIN)/python -m pytest -n $(JOBS) -m "not long and not thorough and not ray" $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) -m "not long and not thorough and not dask and not ray" $(ARGS)
 
 test-long: $(BIN)/.ready ## the tests that take minutes: the settled semantics, crashes, bugs that must be found
-	@$(BIN)/python -m pytest -n $(JOBS) -m "long and not thorough" $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) -m "long and not thorough and not dask and not ray" $(ARGS)
 
 test-thorough: $(BIN)/.ready ## the longest explorations: thousands of generated programs against brute force
 	@$(BIN)/python -m pytest -n $(JOBS) -m thorough $(ARGS)
+
+$(BIN)/.dask: $(BIN)/.ready
+	@echo "installing Dask into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dask]'
+	@touch $@
+
+test-dask: $(BIN)/.dask ## flows and explorations on a Dask cluster of this machine
+	@$(BIN)/python -m pytest -m dask $(ARGS)
 
 $(BIN)/.ray: $(BIN)/.ready
 	@echo "installing Ray into $(VENV) ..."
@@ -81,12 +89,13 @@ bench-peers: $(BIN)/.peers ## install the peers and matplotlib, run the benchmar
 	@$(BIN)/python -m benchmarks.simulator $(ARGS)
 
 # A shared machine may well be three times as slow for a while, hence the tolerance; what has become quadratic is worse.
-bench-short: $(BIN)/.ready ## the same, once over lightly, failing if the simulator is three times off, and a short soak
+bench-short: $(BIN)/.dask ## the same, once over lightly, failing if the simulator is three times off, and a short soak
 	@$(BIN)/python -m benchmarks.engine --short
 	@$(BIN)/python -m benchmarks.simulator --short --no-peers --check --tolerance 2
+	@$(BIN)/python -m benchmarks.scale --short --check --tolerance 2
 	@$(BIN)/python -m benchmarks.soak --short
 
-bench-scale: $(BIN)/.ready ## beyond one process: what it costs, what it brings, and what more than this machine would
+bench-scale: $(BIN)/.dask ## beyond one process: what it costs, what it brings, and what more than this machine would
 	@$(BIN)/python -m benchmarks.scale $(ARGS)
 
 soak: $(BIN)/.ready ## a million activations under every error strategy: none stuck, memory flat

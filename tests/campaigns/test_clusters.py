@@ -21,7 +21,8 @@ def command(*arguments):
 
 @pytest.fixture(scope="module")
 def cluster():
-    distributed = pytest.importorskip("distributed")
+    import distributed  # noqa: PLC0415 - it comes with `make test-dask`
+
     options = {"processes": True, "n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
     with distributed.LocalCluster(host="127.0.0.1", **options) as cluster:
         yield cluster
@@ -29,13 +30,12 @@ def cluster():
 
 @pytest.fixture(scope="module")
 def executor():
-    pytest.importorskip("ray")
     executor = RayExecutor(num_cpus=2, include_dashboard=False, logging_level="error", log_to_driver=False)
     yield executor
     executor.shutdown()
 
 
-@pytest.mark.long
+@pytest.mark.dask
 @pytest.mark.filterwarnings("default")  # what Dask and Tornado leave behind at their end is theirs
 class TestDask:
     """On a `LocalCluster` of two processes."""

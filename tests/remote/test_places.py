@@ -21,7 +21,7 @@ def processes():
 @pytest.fixture(scope="module")
 def dask():
     """A scheduler on a Dask cluster of two processes, on the loopback interface."""
-    import distributed  # noqa: PLC0415 - takes a second, and few tests need it
+    import distributed  # noqa: PLC0415 - it comes with `make test-dask`
 
     with (
         distributed.LocalCluster(
@@ -35,7 +35,8 @@ def dask():
 @pytest.fixture(scope="module")
 def ray():
     """A scheduler on a Ray of its own."""
-    ray = pytest.importorskip("ray")
+    import ray  # noqa: PLC0415 - it comes with `make test-ray`
+
     ray.init(num_cpus=4, include_dashboard=False, configure_logging=False, log_to_driver=False)
     yield FuturesScheduler.ray()
     ray.shutdown()
@@ -51,6 +52,7 @@ def test_on_a_process_pool(program, processes):
     program(processes)
 
 
+@pytest.mark.dask
 @pytest.mark.real_time
 @pytest.mark.filterwarnings("default")
 @each_program
@@ -82,6 +84,7 @@ def test_the_demo_holds_on_a_process_pool(monkeypatch):
     assert measured.speedup > 1.5
 
 
+@pytest.mark.dask
 @pytest.mark.real_time
 @pytest.mark.filterwarnings("default")
 def test_the_demo_holds_on_dask(monkeypatch, dask):

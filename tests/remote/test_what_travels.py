@@ -182,6 +182,7 @@ def test_a_lambda_may_not_unless_its_code_travels():
     assert "top level of a module" in str(job.error)
 
 
+@pytest.mark.dask
 def test_code_travels_by_value():
     """A lambda, and a class that no worker can import, on a pool of processes."""
 
