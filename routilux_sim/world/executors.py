@@ -26,7 +26,7 @@ from routilux_sim.world.threads import launch
 if TYPE_CHECKING:
     from routilux_sim.kernel.task import Task
 
-__all__ = ["finish", "give_back", "replacements"]
+__all__ = ["finish", "give_back", "registered", "replacements"]
 
 # Any: what is touched there is private, and its types are not told.
 _pools: Any = concurrent.futures.thread
@@ -231,6 +231,16 @@ def _box_of(kernel: Kernel, pool: Any) -> Any:
     return pool._work_queue
 
 
+def registered() -> list[tuple[Any, Any]]:
+    """The threads of all pools, with their queues, at one moment.
+
+    Real threads make pools meanwhile, so the table is copied in one step of the interpreter's: iterating over a
+    ``WeakKeyDictionary`` is many, and raises when it changes in between.
+    """
+    rows = [(reference(), queue) for reference, queue in _pools._threads_queues.data.copy().items()]
+    return [(thread, queue) for thread, queue in rows if thread is not None]
+
+
 def give_back(kernel: Kernel) -> None:
     """When an execution is left: pools that were made before it are again what they were; threads are forgotten."""
     for borrowed in kernel.kept.values():
@@ -238,7 +248,7 @@ def give_back(kernel: Kernel) -> None:
             borrowed.swap()
     if not _pools._threads_queues:
         return
-    for thread, box in list(_pools._threads_queues.items()):
+    for thread, box in registered():
         # It would stay there for ever if a task still waits in the box: the task knows the thread.
         if type(box) is _Box:
             del _pools._threads_queues[thread]
@@ -254,7 +264,7 @@ def finish() -> None:
     assert kernel is not None  # noqa: S101 - the program's own task calls this
     if not _pools._threads_queues:
         return
-    ours: list[tuple[Any, _Box]] = [row for row in _pools._threads_queues.items() if _is_alive_in(kernel, *row)]
+    ours: list[tuple[Any, _Box]] = [row for row in registered() if _is_alive_in(kernel, *row)]
     _finishing.add(kernel.number)
     try:
         for thread, box in ours:

@@ -285,7 +285,7 @@ class _Executors:
         self._known: set[Any] = set()
 
     def install(self) -> None:
-        self._known = set(pools._threads_queues)
+        self._known = {thread for thread, _ in executors.registered()}
         pools.ThreadPoolExecutor._counter = self._number
 
     def count_from(self, number: int) -> None:
@@ -297,7 +297,7 @@ class _Executors:
 
     def restore(self) -> None:
         pools.ThreadPoolExecutor._counter = self._counter
-        for thread in set(pools._threads_queues) - self._known:
+        for thread in {thread for thread, _ in executors.registered()} - self._known:
             if "_sim_task" in thread.__dict__:
                 del pools._threads_queues[thread]
 

@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 import weakref
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -338,9 +339,15 @@ def test_failures_that_come_back_are_failures():
         assert (report.verdict, type(report.failure.exception)) == ("failed", kind)
 
 
+def children():
+    """The processes that this one has started and not waited for."""
+    return {pid for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="which processes are left, only Linux tells")
 def test_nothing_of_the_experiments_is_left(capfd):
     """No process stays, nothing is written, and the next simulation is as if there had been none."""
-    before = simulate(steady, seed=1).log_bytes()
+    before, others = simulate(steady, seed=1).log_bytes(), children()
 
     def program():
         sys.stdout.write("x")
@@ -348,8 +355,8 @@ def test_nothing_of_the_experiments_is_left(capfd):
 
     found_in(program)
     assert capfd.readouterr().out == "xx"
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    # Other tests' pools may have left a fork server behind, which is theirs.
+    assert children() <= others
     assert simulate(steady, seed=1).log_bytes() == before
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 import pytest
 
 from routilux_sim import explore, replay, simulate
+from routilux_sim.world import executors
 
 ROOT = Path(__file__).parents[2]
 
@@ -416,6 +417,27 @@ def test_a_forgotten_pool_lets_its_threads_go():
         return thread.is_alive()
 
     assert simulate(program).result() is False
+
+
+def test_the_table_of_threads_may_grow_while_it_is_looked_at():
+    """Real threads register themselves at any time: a look at all of them is one step."""
+    table = concurrent.futures.thread._threads_queues
+    thread = threading.Thread(target=int)
+
+    class Growing(dict):
+        """Grows whenever somebody takes more than one step over it."""
+
+        def items(self):
+            for number, row in enumerate(super().items()):
+                self[weakref.ref(thread, lambda _: None)] = number
+                yield row
+
+    real, table.data = table.data, Growing(table.data)
+    try:
+        table[thread] = None
+        assert (thread, None) in executors.registered()
+    finally:
+        table.data = real
 
 
 def test_real_executors_run_beside_a_simulation():
