@@ -44,6 +44,7 @@ def report():
     return report
 
 
+@pytest.mark.long
 @pytest.mark.real_time
 def test_a_run_measures_each_case_for_us_and_for_the_executor(report):
     """Every case has both times and their ratio, and every line of the table is said."""
@@ -55,6 +56,7 @@ def test_a_run_measures_each_case_for_us_and_for_the_executor(report):
         assert any(case.title in line and f"{ours:.2f}" in line for line in report.lines)
 
 
+@pytest.mark.long
 @pytest.mark.real_time
 def test_the_json_names_what_it_was_measured_on(report, tmp_path):
     """The document can be read back, with the machine, the versions, every ratio and every figure."""
@@ -302,6 +304,7 @@ def test_a_hunt_that_finds_nothing_says_so():
     assert math.isnan(hunting.FINDERS["ours"](fine).seconds)
 
 
+@pytest.mark.long
 @pytest.mark.real_time
 def test_hunts_are_measured_in_processes_of_their_own(monkeypatch):
     """The number of schedules that exhaust a locked counter is as it must be; a tool that is not there is named."""
@@ -313,6 +316,7 @@ def test_hunts_are_measured_in_processes_of_their_own(monkeypatch):
     assert "no-such-tool" in absent
 
 
+@pytest.mark.long
 @pytest.mark.real_time
 def test_the_simulators_benchmark_measures_each_goal(monkeypatch, tmp_path, capsys):
     """A thousandth the size: every figure is said with its goal, and a goal missed is the exit code when asked for."""

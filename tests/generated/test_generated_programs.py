@@ -28,7 +28,7 @@ def check(first, schedules):
 
 
 @pytest.mark.real_time
-@pytest.mark.parametrize("first", FIRST[::4])
+@pytest.mark.parametrize("first", FIRST[::8])
 def test_they_come_to_the_same(first):
     """Of some: the same value in over twenty schedules as on threads, in the virtual time that the sleeps take."""
     check(first, schedules=5)
