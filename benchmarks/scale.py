@@ -15,10 +15,10 @@ from benchmarks.progress import Progress
 from benchmarks.report import Figure, Report, figure_row
 
 HALVES: tuple[Callable[[bool, Callable[[str], object]], list[Figure]], ...] = (
-    activations.figures,
     campaigns.figures,
+    activations.figures,
 )
-"""What is measured, one after the other."""
+"""What is measured, one after the other: what forks processes comes before what leaves threads behind."""
 
 OUTPUT = Path("build") / "benchmarks"
 

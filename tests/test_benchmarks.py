@@ -186,7 +186,6 @@ def test_coroutines_that_are_not_supported_have_no_figure(monkeypatch):
     assert (figure.value, figure.note) == (None, "not supported: no coroutines")
 
 
-@pytest.mark.long
 @pytest.mark.real_time
 def test_a_short_soak_finds_nothing():
     """Twenty-one jobs, one of which is to fail, every activation accounted for."""
