@@ -76,7 +76,7 @@ bench: $(BIN)/.ready ## all benchmarks, with ratios
 	@$(BIN)/python -m benchmarks.engine $(ARGS)
 	@$(BIN)/python -m benchmarks.simulator $(ARGS)
 
-bench-page: bench ## the same, and the documentation's page of figures from it
+bench-page: bench bench-scale ## the same and the next, and the documentation's page of figures from it
 	@$(BIN)/python -m benchmarks.page
 
 $(BIN)/.peers: $(BIN)/.ready

@@ -360,6 +360,7 @@ def test_the_page_of_figures_is_made_of_what_runs_have_left(tmp_path, monkeypatc
     assert "| flat 10 | 5 | 20 | 0.25 | at most 0.2 |" in text
     assert "| speed | 12,346 | schedules/s | at least 9,000 |" in text
     assert "| absent | – | s |  |" in text
+    assert "Beyond one process" not in text
     assert "- flat 10: 0.25 times the executor's time, where 0.20 is the goal" in text
     assert text.count("Missed in this run") == text.count(", short.") == text.count("2026-01-02") == 1
 
