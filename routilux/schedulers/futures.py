@@ -12,16 +12,13 @@ from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from functools import partial
 from importlib import import_module
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any, Protocol, Self
 from weakref import WeakSet
 
 from routilux import runtime as runtimes
-from routilux.abc import FutureLike, Runtime, Scheduler, Sender
+from routilux.abc import FutureLike, Runtime, Sender
 from routilux.checks import check_seconds
-from routilux.schedulers.thread_pool import ThreadPool
-
-if TYPE_CHECKING:
-    from routilux.engine.activation import Item
+from routilux.schedulers.thread_pool import ThreadPoolScheduler
 
 __all__ = ["ExecutorLike", "FuturesScheduler"]
 
@@ -36,7 +33,7 @@ class ExecutorLike(Protocol):
         """Let ``function(*args)`` run in a worker."""
 
 
-class FuturesScheduler(Scheduler):
+class FuturesScheduler(ThreadPoolScheduler):
     """Runs activations on an executor, in other processes or on other machines.
 
     At most ``max_workers`` (the flow's) are under way at a time: give the flow some more than the executor has
@@ -69,7 +66,7 @@ class FuturesScheduler(Scheduler):
     ) -> None:
         if not (hasattr(executor, "submit") or callable(executor)):
             raise TypeError(f"executor must have submit(), or be a function that makes one that has, not {executor!r}")
-        self._runtime = runtime
+        super().__init__(runtime)
         check_seconds("journey", journey, zero=True)
         self.sender: _ExecutorSender = _ExecutorSender(executor, by_value, journey)
 
@@ -112,22 +109,6 @@ class FuturesScheduler(Scheduler):
         from routilux.schedulers.ray import RayExecutor  # noqa: PLC0415 - an extra
 
         return cls(RayExecutor(**options), by_value=True, journey=0.001)
-
-    @property
-    def runtime(self) -> Runtime:
-        """The runtime given, or the calling thread's."""
-        return self._runtime or runtimes.current()
-
-    def open(
-        self,
-        run: Callable[[Item], None],
-        *,
-        name: str,
-        max_workers: int,
-        leave: Callable[[], object] | None = None,
-    ) -> ThreadPool:
-        """Make the threads that send activations, and run those that stay."""
-        return ThreadPool(self.runtime, run, name, max_workers, leave=leave)
 
     def shutdown(self, wait: bool = True) -> None:
         """Shut down the executor, if a function has made it; shut down the flows before that."""
